@@ -1,0 +1,137 @@
+"""The schedule that follows a metric instead of the step."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from .arguments import Choice, Number, Rate, Real, Whole, check_fields
+
+__all__ = ["Plateau"]
+
+
+@dataclass
+class Plateau:
+    r"""A factor each time a metric has stopped getting better, as PyTorch's ``ReduceLROnPlateau``.
+
+    It is no function of the step but a small state machine: call :meth:`update` with each
+    new value of the metric, usually once an epoch, and use the rate that it returns.
+
+    .. math:: \eta \leftarrow \max(\gamma \eta, \eta_{\min})
+        \quad\text{after more than } p \text{ updates in a row without a better metric}
+
+    A metric is better if it beats the best so far by more than a threshold: a share of the
+    best ("rel") or an absolute amount ("abs"). NaN is never better.
+
+    The decisions are PyTorch's, but for one: with a relative threshold and a negative best,
+    PyTorch takes a slightly worse metric for a better one. To follow Keras's callback of
+    the same name, whose counters run one shorter, pass ``threshold_mode="abs"``, its
+    ``min_delta`` as ``threshold``, ``max(patience - 1, 0)``, ``max(cooldown - 1, 0)`` and
+    ``eps=0``.
+
+    Args:
+        base_lr: the rate at the start.
+        factor: what the rate is multiplied with, :math:`\gamma`, at least 0 and below 1.
+        patience: the updates without a better metric that are borne, :math:`p`.
+        threshold: by how much a metric must beat the best, at least 0.
+        cooldown: the updates after a fall in which nothing is counted.
+        min_lr: the lowest rate, at most ``base_lr``.
+        mode: "min" if less is better, "max" if more is.
+        threshold_mode: "rel" or "abs".
+        eps: a fall of this size or less is left out, at least 0.
+
+    Raises:
+        TypeError: an argument of the wrong kind.
+        ValueError: an argument out of range.
+
+    >>> plateau = Plateau(0.1, factor=0.5, patience=1)
+    >>> [plateau.update(loss) for loss in [1.0, 0.9, 0.9, 0.9, 0.8]]
+    [0.1, 0.1, 0.1, 0.05, 0.05]
+    """
+
+    base_lr: Rate
+    factor: Annotated[float, Real(low=0, high=1)] = 0.1
+    patience: Annotated[int, Whole()] = 10
+    threshold: Number = 1e-4
+    cooldown: Annotated[int, Whole()] = 0
+    min_lr: Rate = 0.0
+    mode: Annotated[str, Choice(("min", "max"))] = "min"
+    threshold_mode: Annotated[str, Choice(("rel", "abs"))] = "rel"
+    eps: Number = 1e-8
+
+    lr: float = field(init=False, repr=False)
+    """The rate now."""
+    best: float = field(init=False, repr=False)
+    bad_updates: int = field(init=False, repr=False, default=0)
+    cooldown_left: int = field(init=False, repr=False, default=0)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.min_lr > self.base_lr:
+            raise ValueError(
+                f"Plateau: min_lr must be at most base_lr={self.base_lr!r}, got {self.min_lr!r}"
+            )
+        self.lr = self.base_lr
+        self.best = self._worst
+
+    def update(self, metric: Any) -> float:
+        """The rate to use from now on, given the newest value of the metric.
+
+        Raises TypeError for a metric that is no number (a tensor of one element is one).
+        """
+        if isinstance(metric, str | bytes | bool):
+            raise TypeError(f"metric must be a number, got {metric!r}")
+        try:
+            value = float(metric)
+        except (TypeError, ValueError):
+            raise TypeError(f"metric must be a number, got {metric!r}") from None
+        if self._is_better(value):
+            self.best = value
+            self.bad_updates = 0
+        else:
+            self.bad_updates += 1
+        if self.cooldown_left:
+            self.cooldown_left -= 1
+            self.bad_updates = 0
+        if self.bad_updates > self.patience:
+            lower = max(self.lr * self.factor, self.min_lr)
+            if self.lr - lower > self.eps:
+                self.lr = lower
+            self.cooldown_left = self.cooldown
+            self.bad_updates = 0
+        return self.lr
+
+    def _is_better(self, value: float) -> bool:
+        limit = self.best
+        if math.isfinite(limit):
+            if self.threshold_mode == "abs":
+                limit += self.threshold if self.mode == "max" else -self.threshold
+            else:
+                rises = (self.mode == "max") == (limit > 0)
+                limit *= 1 + (self.threshold if rises else -self.threshold)
+        return value > limit if self.mode == "max" else value < limit
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state (not the settings) as plain values, for a checkpoint."""
+        return {
+            "lr": self.lr,
+            "best": self.best if math.isfinite(self.best) else None,
+            "bad_updates": self.bad_updates,
+            "cooldown_left": self.cooldown_left,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state that :meth:`state_dict` returned.
+
+        Raises ValueError, and changes nothing, if ``state`` is not such a dict.
+        """
+        wanted = self.state_dict().keys()
+        if not isinstance(state, dict) or state.keys() != wanted:
+            raise ValueError(f"state must be a dict with {sorted(wanted)}, got {state!r}")
+        self.lr = state["lr"]
+        self.best = self._worst if state["best"] is None else state["best"]
+        self.bad_updates = state["bad_updates"]
+        self.cooldown_left = state["cooldown_left"]
+
+    @property
+    def _worst(self) -> float:
+        return -math.inf if self.mode == "max" else math.inf
