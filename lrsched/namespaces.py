@@ -198,7 +198,8 @@ def evaluate(formula: Formula, step: Any) -> Any:
     graph steps have no values to check yet.
     """
     if isinstance(step, numbers.Real) and not isinstance(step, bool | np.bool_):
-        if not 0 <= (number := float(step)) <= LAST_STEP:
+        number = float(step)
+        if not 0 <= number <= LAST_STEP:
             raise _bad_step(step)
         return formula(NUMBERS, number)
     if isinstance(step, list | tuple | range):

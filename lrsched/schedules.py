@@ -687,7 +687,9 @@ def _normal(xp: Namespace, t: Any, seed: int) -> Any:
     """
     step = xp.int64(t)
     low, high = step % 2**32, step // 2**32
-    first, second = ((_mix(_mix(low ^ key) ^ high) + 0.5) / 2**32 for key in _keys(seed))
+    first, second = (
+        (xp.float64(_mix(_mix(low ^ key) ^ high)) + 0.5) / 2**32 for key in _keys(seed)
+    )
     return xp.sqrt(-2.0 * xp.log(first)) * xp.cos(2 * math.pi * second)
 
 
