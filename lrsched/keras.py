@@ -37,6 +37,8 @@ class KerasSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: i
         self.schedule = is_schedule("schedule", schedule)
 
     def __call__(self, step: Any) -> Any:
+        if isinstance(step, keras.Variable):  # the optimizer's own count
+            step = step.value
         rate = self.schedule(keras.ops.convert_to_tensor(step))
         return keras.ops.cast(rate, keras.config.floatx())
 

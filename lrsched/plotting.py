@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 __all__ = ["plot_schedule", "use_style"]
 
 STYLE: dict[Any, Any] = {
-    "figure.figsize": (7.0, 3.4),
+    "figure.figsize": (6.0, 3.5),
     "figure.facecolor": "white",
     "figure.constrained_layout.use": True,
     "savefig.facecolor": "white",
-    "font.size": 11,
-    "axes.titlesize": 12,
+    "font.size": 12,
+    "axes.titlesize": 13,
     "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,

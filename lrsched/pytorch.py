@@ -1,7 +1,9 @@
 """Schedules for PyTorch optimizers."""
 
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Any
 
 from torch import Tensor
@@ -98,29 +100,30 @@ class ScheduleLR(LRScheduler):
                 f"got {schedule!r}"
             )
         self._plan = _plan(self.schedule)
-        for group, rate in zip(
-            optimizer.param_groups, self._rates(0, len(optimizer.param_groups)), strict=True
-        ):
+        self.optimizer = optimizer
+        for group, rate in zip(optimizer.param_groups, self._rates(0), strict=True):
             group["initial_lr"] = rate
         super().__init__(optimizer, last_epoch)
 
-    def _rates(self, step: int, groups: int) -> list[float]:
+    def _rates(self, step: int) -> Iterable[float]:
         """The rate of each parameter group at a step."""
+        groups = len(self.optimizer.param_groups)
         distinct, parts = self._plan
         t = float(step)
+        if parts is None:  # one schedule for all: the usual case, kept fast
+            return repeat(distinct[0].rate(NUMBERS, t), groups)
         rates = [schedule.rate(NUMBERS, t) for schedule in distinct]
-        if parts is None:
-            return rates * groups
         if len(parts) != groups:
             raise ValueError(
                 f"schedule must be one schedule or a list of {groups}, one for each parameter "
                 f"group of the optimizer, got {len(parts)}"
             )
-        return [min(rates[index] * factor, sys.float_info.max) for index, factor in parts]
+        rates = [rates[index] * factor for index, factor in parts]
+        return rates if math.inf not in rates else [min(r, sys.float_info.max) for r in rates]
 
     def get_lr(self) -> list[float | Tensor]:
         """The rate of each parameter group at the present step."""
-        return [*self._rates(self.last_epoch, len(self.optimizer.param_groups))]
+        return [*self._rates(self.last_epoch)]
 
     _get_closed_form_lr = get_lr
 
@@ -138,8 +141,8 @@ class ScheduleLR(LRScheduler):
         self._set_rates()
 
     def _set_rates(self) -> None:
-        groups = self.optimizer.param_groups
-        for group, rate in zip(groups, self._rates(self.last_epoch, len(groups)), strict=True):
+        rates = self._rates(self.last_epoch)
+        for group, rate in zip(self.optimizer.param_groups, rates):  # noqa: B905 as long by now
             if type(group["lr"]) is float:
                 group["lr"] = rate
             else:
