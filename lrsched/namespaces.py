@@ -19,7 +19,7 @@ LAST_STEP = 2**53
 """The last step that float64 counts exactly; a schedule is not defined past it."""
 
 # Long arrays are computed in blocks whose intermediate results stay in the CPU's cache.
-BLOCK = 16_384
+BLOCK = 32_768
 
 
 class Namespace(Protocol):
