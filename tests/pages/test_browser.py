@@ -1,0 +1,84 @@
+"""The built pages as a browser shows them, with no network but the book's own."""
+
+import io
+
+import pytest
+from PIL import Image
+
+from browser import THEMES, WIDTHS, chromium, find_chromium, opened, pages, serve
+
+pytestmark = [
+    pytest.mark.skipif(not pages(), reason="no built book: run make book first"),
+    pytest.mark.skipif(
+        find_chromium() is None,
+        reason="no Chromium found: install it or set LRSCHED_CHROMIUM to check pages in a browser",
+    ),
+]
+
+# What sticks out of the window to the right, with no box around it that scrolls.
+CUT_OFF = """() => [...document.querySelectorAll('article :is(pre, table, img, mjx-container)')]
+    .filter(element => element.checkVisibility()
+                       && element.getBoundingClientRect().right > innerWidth + 1)
+    .filter(element => {
+        for (let box = element; box.tagName != 'ARTICLE'; box = box.parentElement)
+            if (['auto', 'scroll'].includes(getComputedStyle(box).overflowX)
+                && box.getBoundingClientRect().right <= innerWidth + 1)
+                return false;
+        return true;
+    })
+    .map(element => element.outerHTML.slice(0, 200))"""
+
+UNSET_FORMULAS = """() => [...document.querySelectorAll('.math')]
+    .filter(formula => !formula.querySelector('mjx-container')
+                       || formula.querySelector('mjx-merror'))
+    .map(formula => formula.textContent)"""
+
+SEARCHES_IN_SIGHT = """() => [...document.querySelectorAll('.search-button__button, [type=search]')]
+    .filter(element => element.checkVisibility({visibilityProperty: true})
+                       && element.getBoundingClientRect().right > 0).length"""
+
+
+@pytest.fixture(scope="module")
+def site():
+    with serve() as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as running:
+        yield running
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+@pytest.mark.parametrize("address", pages())
+def test_page(site, browser, address, width, theme):
+    with opened(browser, f"{site}/{address}", width, theme) as (page, elsewhere):
+        assert page.locator("html").get_attribute("data-theme") == theme
+        assert page.evaluate("document.scrollingElement.scrollWidth") <= width
+        assert page.evaluate(CUT_OFF) == []
+        assert page.evaluate(SEARCHES_IN_SIGHT) == 1
+        assert page.evaluate(UNSET_FORMULAS) == []
+        for figure in page.locator("div.cell_output img:visible").all():
+            assert figure.evaluate("image => image.complete && image.naturalWidth > 0")
+            assert inside(page, figure) == outside(page, figure), "a box around the figure"
+        assert elsewhere == []
+
+
+def inside(page, figure):
+    """The colour of the figure's own background, in its corner."""
+    return colour(page, figure, 3)
+
+
+def outside(page, figure):
+    """The colour of the page, just above the figure."""
+    return colour(page, figure, -3)
+
+
+def colour(page, figure, down):
+    figure.scroll_into_view_if_needed()
+    box = figure.bounding_box()
+    clip = {"x": box["x"] + 3, "y": box["y"] + down, "width": 1, "height": 1}
+    picture = page.screenshot(clip=clip)
+    return Image.open(io.BytesIO(picture)).convert("RGB").getpixel((0, 0))
