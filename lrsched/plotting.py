@@ -16,6 +16,7 @@ STYLE: dict[Any, Any] = {
     "figure.figsize": (6.0, 3.5),
     "figure.facecolor": "white",
     "figure.constrained_layout.use": True,
+    "figure.constrained_layout.h_pad": 0.08,
     "savefig.facecolor": "white",
     "font.size": 12,
     "axes.titlesize": 13,

@@ -166,7 +166,7 @@ class ScheduleLR(LRScheduler):
             raise ValueError(
                 f"state_dict is of the schedule {saved}, but this scheduler has {own}; to go on "
                 f"with another schedule, make the scheduler with "
-                f"last_epoch={state_dict['last_epoch']}"
+                f"last_epoch={state_dict['last_epoch'] - 1}"
             )
         self.last_epoch = state_dict["last_epoch"]
         self._step_count = state_dict["_step_count"]
