@@ -48,6 +48,20 @@ def execute(source, work):
     return nbformat.read(copy, as_version=4)
 
 
+def join_streams(notebook):
+    """Make one output of neighbouring pieces of a stream, which arrive cut at random."""
+    for cell in notebook.cells:
+        joined = []
+        for output in cell.get("outputs", []):
+            before = joined[-1] if joined else {}
+            if "name" in output and before.get("name") == output.name:
+                before["text"] += output.text
+            else:
+                joined.append(output)
+        if "outputs" in cell:
+            cell.outputs = joined
+
+
 def problems(notebook):
     """What an executed notebook may not bring to a page."""
     for number, cell in enumerate(notebook.cells):
@@ -69,6 +83,7 @@ def main(source, target):
     # Not below _build: nbmake takes no notebook from there.
     with tempfile.TemporaryDirectory(prefix="lrsched-") as work:
         notebook = execute(source, Path(work))
+    join_streams(notebook)
     found = list(problems(notebook))
     if found:
         sys.exit(f"{source} ran, but is not fit for a page:\n" + "\n".join(found))
