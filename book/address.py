@@ -33,15 +33,20 @@ PLACEHOLDER = "OWNER"
 PART = r"[A-Za-z0-9][\w.-]*"
 ADDRESS = re.compile(rf"https://github\.com/({PART})/({PART}?)(?:\.git)?/?")
 
-# Forms in which only this project's own address appears; other repositories may be linked
-# plainly anywhere.
+# Forms in which only this project's own address appears; other repositories may be
+# linked plainly anywhere.
 OWN = [
     re.compile(rf"git\+https://github\.com/(?P<slug>{PART}/{PART})"),
     re.compile(rf"git clone https://github\.com/(?P<slug>{PART}/{PART})"),
     re.compile(rf"github\.com/(?P<slug>{PART}/{PART})/actions/"),
     re.compile(rf"colab\.research\.google\.com/github/(?P<slug>{PART}/{PART})"),
-    re.compile(rf"^ *(?:repository-code|url): https://github\.com/(?P<slug>{PART}/{PART})", re.M),
-    re.compile(rf"^ *(?:baseurl|url): (?P<pages>https://{PART}\.github\.io[\w./-]*)", re.M),
+    re.compile(
+        rf"^ *(?:repository-code|url): https://github\.com/(?P<slug>{PART}/{PART})",
+        re.M,
+    ),
+    re.compile(
+        rf"^ *(?:baseurl|url): (?P<pages>https://{PART}\.github\.io[\w./-]*)", re.M
+    ),
     re.compile(r'^Documentation = "(?P<pages>.*)"', re.M),
 ]
 
@@ -76,7 +81,9 @@ def pages(url):
     """Where the repository at `url` publishes its pages."""
     owner, name = parse(url)
     site = f"{owner}.github.io"
-    return f"https://{site}" if name.lower() == site.lower() else f"https://{site}/{name}"
+    return (
+        f"https://{site}" if name.lower() == site.lower() else f"https://{site}/{name}"
+    )
 
 
 def files():
@@ -98,7 +105,7 @@ def replaced(text, old, new):
 
 
 def write(url):
-    """Set the address everywhere: all files are written beside the old ones before any moves."""
+    """Set the address everywhere: all files are written aside before any is replaced."""
     old, new = read(), "https://github.com/" + slug(url)
     drafts = []
     try:
@@ -117,7 +124,7 @@ def write(url):
 
 
 def disagreements():
-    """Every place that has another address than pyproject.toml, as `file:line: text`."""
+    """Each place with another address than pyproject.toml, as `file:line: text`."""
     url = read()
     right = {"slug": slug(url), "pages": pages(url)}
     for path, text in files():
@@ -131,7 +138,7 @@ def disagreements():
 
 
 def check(against=None):
-    """Raise AddressError unless every place agrees, and agrees with the repository `against`."""
+    """Raise AddressError unless every place agrees, also with the repository `against`."""
     url = read()
     found = list(disagreements())
     if found:
@@ -143,7 +150,7 @@ def check(against=None):
     if against is not None and slug(url).lower() != against.lower():
         raise AddressError(
             f"This repository is {against}, but the project's address is {url}.\n"
-            f"Run `make address URL=https://github.com/{against}` and commit the change."
+            f"Run `make address URL=https://github.com/{against}` and commit it."
         )
 
 
@@ -157,7 +164,8 @@ def main():
     try:
         if arguments.command == "set":
             changed = write(arguments.url)
-            print(f"The address is {read()}.", f"Changed: {', '.join(changed) or 'nothing'}.")
+            print(f"The address is {read()}.")
+            print(f"Changed: {', '.join(changed) or 'nothing'}.")
         elif arguments.command == "check":
             check(arguments.against)
             print(f"Every place agrees: {read()}")

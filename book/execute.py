@@ -1,10 +1,10 @@
 """Execute one notebook with nbmake and keep the result if it is fit for a page.
 
-    python book/execute.py book/01_introduction.ipynb _build/executed/quick/01_introduction.ipynb
+    python book/execute.py SOURCE.ipynb TARGET.ipynb
 
-The same run is the notebook's test and the source of its page. It happens in an empty folder,
-so a chapter cannot come to rest on files that its reader on Colab does not have. The Makefile
-sets the rest of its surroundings: threads, log levels, edition.
+The same run is the notebook's test and the source of its page. It happens in an empty
+folder, so a chapter cannot come to rest on files that its reader on Colab does not have.
+The Makefile sets the rest of its surroundings: threads, log levels, edition.
 """
 
 import os
@@ -20,7 +20,7 @@ CELL_TIMEOUT = 1800  # seconds; nbmake counts for each cell
 
 
 def execute(source, work):
-    """Run `source` in the folder `work`; return the executed notebook, or exit as nbmake did."""
+    """Run `source` in the folder `work`; return the result, or exit as nbmake did."""
     copy = work / source.name
     shutil.copyfile(source, copy)
     command = [
@@ -34,7 +34,8 @@ def execute(source, work):
         os.devnull,
         "--rootdir=.",
     ]
-    command += ["--nbmake", "--overwrite", f"--nbmake-timeout={CELL_TIMEOUT}", source.name]
+    command += ["--nbmake", "--overwrite", f"--nbmake-timeout={CELL_TIMEOUT}"]
+    command += [source.name]
     done = subprocess.run(
         command,
         cwd=work,
@@ -49,7 +50,7 @@ def execute(source, work):
 
 
 def join_streams(notebook):
-    """Make one output of neighbouring pieces of a stream, which arrive cut at random."""
+    """Make one output of the pieces of a stream, which arrive cut at random."""
     for cell in notebook.cells:
         joined = []
         for output in cell.get("outputs", []):
@@ -72,8 +73,8 @@ def problems(notebook):
                 alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
                 if not alt.strip():
                     yield (
-                        f"cell {number} draws a figure without alternative text: give the cell "
-                        '{"mystnb": {"image": {"alt": "..."}}} as metadata'
+                        f"cell {number} draws a figure without alternative text: give "
+                        'the cell {"mystnb": {"image": {"alt": "..."}}} as metadata'
                     )
 
 
@@ -88,7 +89,8 @@ def main(source, target):
     if found:
         sys.exit(f"{source} ran, but is not fit for a page:\n" + "\n".join(found))
     for cell in notebook.cells:
-        cell.metadata.pop("execution", None)  # time stamps: two runs must give the same file
+        # Time stamps: two runs must give the same file.
+        cell.metadata.pop("execution", None)
     draft = target.with_suffix(".part")
     nbformat.write(notebook, draft)
     draft.replace(target)

@@ -1,12 +1,12 @@
-"""What the pages need beyond their configuration: this year, and MathJax beside them."""
+"""What the pages need beyond their configuration: this year, and MathJax."""
 
 import datetime
 import shutil
 from importlib.metadata import distribution
 from pathlib import Path
 
-# Formulas must render without network: the engine, its fonts, and the TeX extensions that
-# it loads the first time a formula asks for one.
+# Formulas must render without network: the engine, its fonts, and the TeX extensions
+# that it loads the first time a formula asks for one.
 MATHJAX = ["tex-mml-chtml.js", "input/tex/extensions", "output/chtml/fonts/woff-v2"]
 
 
@@ -17,7 +17,8 @@ def set_year(app, config):
 def copy_mathjax(app, exception):
     if exception or app.builder.format != "html":
         return
-    source = Path(distribution("django-static-mathjax").locate_file("mathjax/static/mathjax/es5"))
+    package = distribution("django-static-mathjax")
+    source = Path(package.locate_file("mathjax/static/mathjax/es5"))
     target = Path(app.outdir, "_static", "mathjax")
     for name in MATHJAX:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
