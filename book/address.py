@@ -105,7 +105,7 @@ def replaced(text, old, new):
 
 
 def write(url):
-    """Set the address everywhere: all files are written aside before any is replaced."""
+    """Set the address everywhere; all files are written before any is replaced."""
     old, new = read(), "https://github.com/" + slug(url)
     drafts = []
     try:
@@ -138,7 +138,7 @@ def disagreements():
 
 
 def check(against=None):
-    """Raise AddressError unless every place agrees, also with the repository `against`."""
+    """Raise AddressError unless every place agrees, and `against` if it is given."""
     url = read()
     found = list(disagreements())
     if found:

@@ -3,7 +3,7 @@
     python book/execute.py SOURCE.ipynb TARGET.ipynb
 
 The same run is the notebook's test and the source of its page. It happens in an empty
-folder, so a chapter cannot come to rest on files that its reader on Colab does not have.
+folder, so a chapter cannot come to rest on files that a reader on Colab does not have.
 The Makefile sets the rest of its surroundings: threads, log levels, edition.
 """
 
