@@ -19,6 +19,8 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from .namespaces import LAST_STEP
+
 __all__ = [
     "Boundaries",
     "Choice",
@@ -47,11 +49,16 @@ def _is_real(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Real:
-    """A finite number of at least ``low``, or above it if ``low_excluded``; below ``high``."""
+    """A finite number of at least ``low``, or above it if ``low_excluded``; below ``high``.
+
+    ``smallest`` and ``largest`` keep formulas from overflowing; no real argument comes near.
+    """
 
     low: float = -math.inf
     low_excluded: bool = False
     high: float = math.inf
+    smallest: float = -math.inf
+    largest: float = 1e30
 
     @property
     def wanted(self) -> str:
@@ -74,6 +81,10 @@ class Real:
         too_low = number <= self.low if self.low_excluded else number < self.low
         if not math.isfinite(number) or too_low or number >= self.high:
             raise ValueError(f"{name} must be {self.wanted}, got {value!r}")
+        if number < self.smallest:
+            raise ValueError(f"{name} must be at least {self.smallest:g}, got {value!r}")
+        if number > self.largest:
+            raise ValueError(f"{name} must be at most {self.largest:g}, got {value!r}")
         return int(value) if isinstance(value, numbers.Integral) else number
 
 
@@ -167,22 +178,22 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-_positive = Real(low=0, low_excluded=True)
+_length = Real(low=0, low_excluded=True, smallest=1e-9, largest=LAST_STEP)
 
 Number = Annotated[float, AsFloat(Real(low=0))]
 """A finite number of at least 0: a decay rate, a gamma, a power."""
-PositiveNumber = Annotated[float, AsFloat(_positive)]
+PositiveNumber = Annotated[float, AsFloat(Real(low=0, low_excluded=True, smallest=1e-30))]
 """A finite number above 0."""
 Rate = Number
 """A learning rate: a finite number of at least 0."""
 OptionalRate = Annotated[float | None, Optional(AsFloat(Real(low=0)))]
 Rates = Annotated[tuple[float, ...], Several(AsFloat(Real(low=0)), at_least=1)]
-Duration = Annotated[float, _positive]
+Duration = Annotated[float, _length]
 """A length in steps: a finite number above 0, whole or not."""
-OptionalDuration = Annotated[float | None, Optional(_positive)]
-Count = Annotated[float, Real(low=0)]
+OptionalDuration = Annotated[float | None, Optional(_length)]
+Count = Annotated[float, Real(low=0, largest=LAST_STEP)]
 """A length in steps that may be 0."""
-Boundaries = Annotated[tuple[float, ...], Increasing(_positive)]
+Boundaries = Annotated[tuple[float, ...], Increasing(_length)]
 """Steps above 0, each above the one before."""
 Flag = Annotated[bool, flag]
 

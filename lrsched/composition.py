@@ -5,7 +5,7 @@ In the formulas :math:`f(t)` is the rate of the schedule inside at step :math:`t
 
 import math
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from .arguments import (
     Boundaries,
@@ -20,6 +20,7 @@ from .arguments import (
 )
 from .namespaces import NUMBERS, Namespace
 from .schedule import Schedule, is_schedule
+from .schedules import whole_periods
 
 __all__ = ["Clipped", "PerEpoch", "Scaled", "Sequence", "Warmup"]
 
@@ -58,6 +59,8 @@ class Warmup(Schedule):
     start_lr: Rate = 0.0
     shape: Annotated[str, Choice(("linear", "exponential", "constant"))] = "linear"
 
+    _target: ClassVar[float]
+
     @property
     def formula(self) -> str:  # type: ignore[override]
         rise = {
@@ -70,7 +73,8 @@ class Warmup(Schedule):
             rf" \quad f(t) = {self.schedule.formula}"
         )
 
-    def validate(self) -> None:
+    def prepare(self) -> None:
+        self.keep(_target=float(self.schedule.rate(NUMBERS, 0.0)))
         if self.shape == "exponential":
             if not self.start_lr > 0:
                 raise ValueError(
@@ -83,10 +87,6 @@ class Warmup(Schedule):
                     f"got {self.schedule!r}"
                 )
 
-    @property
-    def _target(self) -> float:
-        return float(self.schedule.rate(NUMBERS, 0.0))
-
     def rate(self, xp: Namespace, t: Any) -> Any:
         w = self.warmup_steps
         rate = self.schedule.rate(xp, xp.maximum(t - w, 0.0))
@@ -97,7 +97,7 @@ class Warmup(Schedule):
         if self.shape == "constant":
             rise = xp.full_like(t, start)
         elif self.shape == "exponential":
-            rise = start * (self._target / start) ** p
+            rise = start ** (1.0 - p) * self._target**p  # a quotient could overflow
         else:
             rise = start * (1.0 - p) + self._target * p
         return xp.where(t < w, rise, rate)
@@ -140,7 +140,7 @@ class Sequence(Schedule):
         )
         return rf"\begin{{cases}} {rows} \end{{cases}}{inner}"
 
-    def validate(self) -> None:
+    def prepare(self) -> None:
         if len(self.schedules) != len(self.boundaries) + 1:
             raise ValueError(
                 "Sequence: schedules must be one more than boundaries, got "
@@ -191,7 +191,9 @@ class Scaled(Schedule):
 
 def scaled(xp: Namespace, rate: Any, factor: float) -> Any:
     """rate * factor, kept finite."""
-    return xp.minimum(rate * factor, sys.float_info.max)
+    if factor > 1:
+        rate = xp.minimum(rate, sys.float_info.max / factor)
+    return rate * factor
 
 
 class Clipped(Schedule):
@@ -224,7 +226,7 @@ class Clipped(Schedule):
             clipped = rf"\min({clipped}, \eta_{{\max}})"
         return rf"{clipped}, \quad f(t) = {self.schedule.formula}"
 
-    def validate(self) -> None:
+    def prepare(self) -> None:
         if self.max_lr is not None and self.max_lr < self.min_lr:
             raise ValueError(
                 f"Clipped: max_lr must be at least min_lr={self.min_lr!r}, got {self.max_lr!r}"
@@ -269,8 +271,8 @@ class PerEpoch(Schedule):
         return rf"f({epoch}), \quad f(t) = {self.schedule.formula}"
 
     def rate(self, xp: Namespace, t: Any) -> Any:
-        epoch = t / self.steps_per_epoch
-        return self.schedule.rate(xp, epoch if self.smooth else xp.floor(epoch))
+        n = self.steps_per_epoch
+        return self.schedule.rate(xp, t / n if self.smooth else whole_periods(xp, t, n))
 
     def falls_from(self) -> float | None:
         inner = self.schedule.falls_from()

@@ -62,9 +62,10 @@ def callback(schedule: Schedule, per: str = "epoch") -> "ScheduleCallback":
     Args:
         schedule: any schedule, over epochs or over batches.
         per: "epoch": the step is Keras's number of the epoch, which ``fit`` counts from
-            ``initial_epoch``. "batch": the step is the number of updates the optimizer has
-            made, so that it goes on counting in a second ``fit`` and in a loaded model. A
-            model compiled with ``steps_per_execution`` gets one rate for each execution.
+            ``initial_epoch``. "batch": the step is the number of batches the optimizer has
+            seen, as for a ``LearningRateSchedule``, so that it goes on counting in a second
+            ``fit`` and in a loaded model. A model compiled with ``steps_per_execution`` gets
+            one rate for each execution.
 
     Raises:
         TypeError: a ``schedule`` that is none; when training starts, an optimizer whose
@@ -85,7 +86,7 @@ class ScheduleCallback(keras.callbacks.Callback):  # type: ignore[misc]
         self.schedule = is_schedule("schedule", schedule)
         self.per = Choice(("epoch", "batch"))("per", per)
         self.rates: list[float] = []
-        self._updates_before = 0
+        self._epoch_start = self._next_step = 0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         optimizer = self.model.optimizer
@@ -96,16 +97,20 @@ class ScheduleCallback(keras.callbacks.Callback):  # type: ignore[misc]
                 f"got the schedule {held!r}"
             )
         self.rates = []
+        updates = int(keras.ops.convert_to_numpy(optimizer.iterations))
+        self._next_step = updates * (optimizer.gradient_accumulation_steps or 1)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._epoch_start = self._next_step
         if self.per == "epoch":
             self._set(epoch)
-        else:
-            self._updates_before = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if self.per == "batch":
-            self._set(self._updates_before + batch)
+            self._set(self._epoch_start + batch)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._next_step = self._epoch_start + batch + 1
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if logs is not None and self.rates:

@@ -15,8 +15,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-LAST_STEP = 2**53
-"""The last step that float64 counts exactly; a schedule is not defined past it."""
+LAST_STEP = 2**53 - 1
+"""The last step of those that float64 counts one by one; a schedule is not defined past it."""
 
 # Long arrays are computed in blocks whose intermediate results stay in the CPU's cache.
 BLOCK = 32_768
@@ -194,16 +194,19 @@ def evaluate(formula: Formula, step: Any) -> Any:
     """Rates of ``formula`` at ``step``, in the namespace that ``step`` belongs to.
 
     Raises TypeError for a step that is no number and no array of numbers, and
-    ValueError for steps that are negative, NaN or above 2**53. Inside a compiled
+    ValueError for steps that are negative, NaN, or 2**53 and more. Inside a compiled
     graph steps have no values to check yet.
     """
     if isinstance(step, numbers.Real) and not isinstance(step, bool | np.bool_):
-        number = float(step)
+        number = int(step) if isinstance(step, numbers.Integral) else float(step)
         if not 0 <= number <= LAST_STEP:
             raise _bad_step(step)
-        return formula(NUMBERS, number)
+        return formula(NUMBERS, float(number))
     if isinstance(step, list | tuple | range):
-        step = np.asarray(step)
+        try:
+            step = np.asarray(step)
+        except ValueError as error:  # rows of different lengths
+            raise TypeError(f"step must be a number or an array of numbers: {error}") from None
     if isinstance(step, np.ndarray):
         return _evaluate_numpy(formula, step)
     # A tensor's framework has been imported by whoever made the tensor.
@@ -217,7 +220,7 @@ def evaluate(formula: Formula, step: Any) -> Any:
 
 
 def _bad_step(value: Any) -> ValueError:
-    return ValueError(f"step must be a number from 0 to 2**53, got {value}")
+    return ValueError(f"step must be a number of at least 0 and below 2**53, got {value}")
 
 
 def _bad_dtype(dtype: Any) -> TypeError:
@@ -230,32 +233,33 @@ def _evaluate_numpy(formula: Formula, step: Any) -> Any:
     flat = step.reshape(-1)
     rates = np.empty(flat.shape)
     for start in range(0, flat.size, BLOCK):
-        block = flat[start : start + BLOCK]
-        low, high = block.min(), block.max()
-        if not (low >= 0 and high <= LAST_STEP):  # written so that NaN fails
-            raise _bad_step(block[~((block >= 0) & (block <= LAST_STEP))][0])
-        rates[start : start + BLOCK] = formula(NUMPY, block.astype(np.float64, copy=False))
+        t = flat[start : start + BLOCK].astype(np.float64, copy=False)
+        if not (t.min() >= 0 and t.max() <= LAST_STEP):  # written so that NaN fails
+            raise _bad_step(t[~((t >= 0) & (t <= LAST_STEP))][0])
+        rates[start : start + BLOCK] = formula(NUMPY, t)
     return rates.reshape(step.shape)
 
 
 def _evaluate_torch(torch: Any, formula: Formula, step: Any) -> Any:
     if step.dtype == torch.bool or step.is_complex():
         raise _bad_dtype(step.dtype)
+    t = step.to(torch.float64)
     # Reading a value from an accelerator would stall it, and a graph has none to read.
-    if step.device.type == "cpu" and not torch.compiler.is_compiling():
-        bad = step[~((step >= 0) & (step <= LAST_STEP))]
+    if t.device.type == "cpu" and not torch.compiler.is_compiling():
+        bad = t[~((t >= 0) & (t <= LAST_STEP))]
         if bad.numel():
             raise _bad_step(bad[0].item())
-    return formula(_Torch(torch), step.to(torch.float64))
+    return formula(_Torch(torch), t)
 
 
 def _evaluate_tensorflow(tf: Any, formula: Formula, step: Any) -> Any:
     step = tf.convert_to_tensor(step)
     if not (step.dtype.is_integer or step.dtype.is_floating):
         raise _bad_dtype(step.dtype.name)
-    if hasattr(step, "numpy"):  # eager
-        values = step.numpy()
+    t = tf.cast(step, tf.float64)
+    if hasattr(t, "numpy"):  # eager
+        values = t.numpy()
         bad = values[~((values >= 0) & (values <= LAST_STEP))]
         if bad.size:
             raise _bad_step(bad[0])
-    return formula(_TensorFlow(tf), tf.cast(step, tf.float64))
+    return formula(_TensorFlow(tf), t)

@@ -4,7 +4,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from .arguments import Choice, Number, Rate, Real, Whole, check_fields
+import numpy as np
+
+from .arguments import AsFloat, Choice, Number, Rate, Real, Whole, check_fields
 
 __all__ = ["Plateau"]
 
@@ -78,7 +80,7 @@ class Plateau:
 
         Raises TypeError for a metric that is no number (a tensor of one element is one).
         """
-        if isinstance(metric, str | bytes | bool):
+        if isinstance(metric, str | bytes | bool | np.bool_):
             raise TypeError(f"metric must be a number, got {metric!r}")
         try:
             value = float(metric)
@@ -114,7 +116,8 @@ class Plateau:
         """The state (not the settings) as plain values, for a checkpoint."""
         return {
             "lr": self.lr,
-            "best": self.best if math.isfinite(self.best) else None,
+            # JSON has no infinite numbers.
+            "best": self.best if math.isfinite(self.best) else str(self.best),
             "bad_updates": self.bad_updates,
             "cooldown_left": self.cooldown_left,
         }
@@ -122,15 +125,19 @@ class Plateau:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state that :meth:`state_dict` returned.
 
-        Raises ValueError, and changes nothing, if ``state`` is not such a dict.
+        Raises TypeError or ValueError, and changes nothing, if ``state`` is not such a dict.
         """
         wanted = self.state_dict().keys()
         if not isinstance(state, dict) or state.keys() != wanted:
             raise ValueError(f"state must be a dict with {sorted(wanted)}, got {state!r}")
-        self.lr = state["lr"]
-        self.best = self._worst if state["best"] is None else state["best"]
-        self.bad_updates = state["bad_updates"]
-        self.cooldown_left = state["cooldown_left"]
+        best = state["best"]
+        if best not in ("inf", "-inf"):
+            best = AsFloat(Real(smallest=-math.inf, largest=math.inf))("state['best']", best)
+        lr = AsFloat(Real(low=0))("state['lr']", state["lr"])
+        bad_updates = Whole()("state['bad_updates']", state["bad_updates"])
+        cooldown_left = Whole()("state['cooldown_left']", state["cooldown_left"])
+        self.lr, self.best = lr, float(best)
+        self.bad_updates, self.cooldown_left = bad_updates, cooldown_left
 
     @property
     def _worst(self) -> float:

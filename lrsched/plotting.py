@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .arguments import Whole
 from .schedule import Schedule
 
 if TYPE_CHECKING:
@@ -70,10 +71,8 @@ def plot_schedule(
     except ImportError as error:
         raise ImportError("drawing needs Matplotlib: pip install 'lrsched[plot]'") from error
 
-    if isinstance(steps, numbers.Integral) and not isinstance(steps, bool):
-        if steps < 1:
-            raise ValueError(f"steps must be at least 1, or an array of steps, got {steps}")
-        steps = np.arange(int(steps) + 1)
+    if isinstance(steps, numbers.Real):
+        steps = np.arange(Whole(low=1)("steps", steps) + 1)
     rates = schedule(steps)
     if ax is None:
         ax = plt.gca()

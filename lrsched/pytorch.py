@@ -1,7 +1,6 @@
 """Schedules for PyTorch optimizers."""
 
 import math
-import sys
 from collections.abc import Iterable, Sequence
 from itertools import repeat
 from typing import Any
@@ -10,7 +9,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from .composition import Scaled
+from .arguments import Whole
+from .composition import Scaled, scaled
 from .namespaces import NUMBERS
 from .schedule import Schedule
 
@@ -118,8 +118,10 @@ class ScheduleLR(LRScheduler):
                 f"schedule must be one schedule or a list of {groups}, one for each parameter "
                 f"group of the optimizer, got {len(parts)}"
             )
-        rates = [rates[index] * factor for index, factor in parts]
-        return rates if math.inf not in rates else [min(r, sys.float_info.max) for r in rates]
+        products = [rates[index] * factor for index, factor in parts]
+        if math.inf in products:
+            return [scaled(NUMBERS, rates[index], factor) for index, factor in parts]
+        return products
 
     def get_lr(self) -> list[float | Tensor]:
         """The rate of each parameter group at the present step."""
@@ -159,8 +161,17 @@ class ScheduleLR(LRScheduler):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a state that :meth:`state_dict` returned, and set its rates at once.
 
-        Raises ValueError, and changes nothing, if the state is of other schedules.
+        Raises TypeError or ValueError, and changes nothing, if the state is none of this
+        class or of other schedules.
         """
+        wanted = self.state_dict().keys()
+        if not isinstance(state_dict, dict) or state_dict.keys() != wanted:
+            raise ValueError(
+                f"state_dict must be the state of an lrsched scheduler, with {sorted(wanted)}, "
+                f"got {state_dict!r}"
+            )
+        for name in ("last_epoch", "_step_count"):
+            Whole()(f"state_dict[{name!r}]", state_dict[name])
         saved, own = state_dict["schedule"], _described(self.schedule)
         if saved != own:
             raise ValueError(

@@ -48,8 +48,8 @@ class Schedule:
     array([0.8, 0.4])
 
     Raises (when called): TypeError for a step that is no number and no array of numbers,
-    ValueError for a step that is negative, NaN or above 2**53, the last one that
-    float64 counts exactly. Inside a compiled graph, and on an accelerator, steps are
+    ValueError for a step that is negative, NaN, or 2**53 and more, which float64 no
+    longer counts one by one. Inside a compiled graph, and on an accelerator, steps are
     not checked.
     """
 
@@ -69,10 +69,18 @@ class Schedule:
 
     def __post_init__(self) -> None:
         arguments.check_fields(self)
-        self.validate()
+        self.prepare()
 
-    def validate(self) -> None:
-        """Check what concerns several arguments at once. Raise ValueError if it is not right."""
+    def prepare(self) -> None:
+        """Check what concerns several arguments at once, and keep what the formula needs.
+
+        Runs once, after each argument by itself was checked. Raise ValueError for arguments
+        that do not go together; keep a result with ``self.keep(_name=value)``.
+        """
+
+    def keep(self, **values: Any) -> None:
+        """Store values that follow from the arguments; they take no part in comparison."""
+        self.__dict__.update(values)
 
     def rate(self, xp: Namespace, t: Any) -> Any:
         """The formula: the rate at float64 steps ``t``, written with the functions of ``xp``."""
@@ -160,9 +168,10 @@ class Schedule:
     def first_step_below(self, rate: float, within: int = 10_000_000) -> int | None:
         """The first whole step whose rate is below ``rate``, or None where there is none.
 
-        Schedules that fall for good are searched to step 2**53. Those that rise again
-        and again (``CosineAnnealing``, ``CosineRestarts``, ``Cyclical``, ``Polynomial``
-        with ``cycle``) and those that grow are searched to the step ``within``.
+        From the step on at which a schedule falls for good it is searched to step 2**53.
+        Before that, and where it grows or rises again and again (``CosineAnnealing``,
+        ``CosineRestarts``, ``Cyclical``, ``Polynomial`` with ``cycle``), it is searched
+        step by step, to the step ``within`` and no further.
 
         >>> import lrsched
         >>> lrsched.Exponential(0.1, decay_rate=0.96, decay_steps=1000).first_step_below(0.01)
@@ -173,18 +182,17 @@ class Schedule:
         Raises TypeError or ValueError for a rate that is not a finite number of at least 0,
         or a ``within`` that is not a whole number of at least 0.
         """
-        rate = arguments.Real(low=0)("rate", rate)
+        rate = arguments.Real(low=0, largest=math.inf)("rate", rate)
         within = arguments.Whole()("within", within)
         falls_from = self.falls_from()
-        rising = within + 1 if falls_from is None else min(math.ceil(falls_from), LAST_STEP)
-        for start in range(0, rising, BLOCK):
-            steps = np.arange(start, min(start + BLOCK, rising))
+        low, high = math.ceil(within + 1 if falls_from is None else falls_from), LAST_STEP
+        for start in range(0, min(low, within + 1), BLOCK):
+            steps = np.arange(start, min(start + BLOCK, low, within + 1))
             for step in steps[self(steps) < rate]:
                 if self(int(step)) < rate:  # an array's last bit may differ from a number's
                     return int(step)
-        if falls_from is None or not self(LAST_STEP) < rate:
+        if low > within or not self(high) < rate:
             return None
-        low, high = rising, LAST_STEP
         while low < high:
             middle = (low + high) // 2
             if self(middle) < rate:

@@ -7,10 +7,9 @@ place of a number) and ValueError for one out of range; the errors named under *
 come on top of these.
 """
 
-import functools
 import math
 from decimal import Decimal, localcontext
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from .arguments import (
     Boundaries,
@@ -57,6 +56,16 @@ def _geometric(xp: Namespace, base: float, ratio: float, n: Any) -> Any:
     if ratio > 1:
         n = xp.minimum(n, max(0.0, math.log(1e300 / max(base, 1.0)) / math.log(ratio)))
     return base * ratio**n
+
+
+def whole_periods(xp: Namespace, t: Any, length: float) -> Any:
+    """How many whole periods of this length lie before t.
+
+    A quotient of whole numbers below 2**53 is never rounded up to the next whole number. For
+    another length it can be rounded down from one, as 33 / 1.1 is: a last bit makes up for it.
+    """
+    periods = t / length
+    return xp.floor(periods if length % 1 == 0 else periods * (1 + 2**-52))
 
 
 def _progress(xp: Namespace, t: Any, steps: float) -> Any:
@@ -123,7 +132,7 @@ class PiecewiseConstant(Schedule):
 
     formula = r"v_k, \quad k = |\{i : t \ge b_i\}|"
 
-    def validate(self) -> None:
+    def prepare(self) -> None:
         if len(self.values) != len(self.boundaries) + 1:
             raise ValueError(
                 f"PiecewiseConstant: values must be one more than boundaries, got "
@@ -162,7 +171,8 @@ class StepDecay(Schedule):
     formula = r"\eta_0 \, \gamma^{\lfloor t / s \rfloor}"
 
     def rate(self, xp: Namespace, t: Any) -> Any:
-        return _geometric(xp, self.base_lr, self.gamma, xp.floor(t / self.step_size))
+        periods = whole_periods(xp, t, self.step_size)
+        return _geometric(xp, self.base_lr, self.gamma, periods)
 
     def falls_from(self) -> float | None:
         return 0 if self.gamma <= 1 else None
@@ -190,14 +200,15 @@ class MultiStep(Schedule):
     gamma: Number = 0.1
 
     formula = r"\eta_0 \, \gamma^k, \quad k = |\{i : t \ge m_i\}|"
+    _values: ClassVar[tuple[float, ...]]
 
     def rate(self, xp: Namespace, t: Any) -> Any:
         return xp.take(self._values, xp.count_reached(self.milestones, t))
 
-    @functools.cached_property
-    def _values(self) -> tuple[float, ...]:
+    def prepare(self) -> None:
         falls = range(len(self.milestones) + 1)
-        return tuple(_geometric(NUMBERS, self.base_lr, self.gamma, float(k)) for k in falls)
+        values = tuple(_geometric(NUMBERS, self.base_lr, self.gamma, float(k)) for k in falls)
+        self.keep(_values=values)
 
     def falls_from(self) -> float | None:
         return 0 if self.gamma <= 1 or not self.milestones else self.milestones[-1]
@@ -302,8 +313,8 @@ def _periods(
     xp: Namespace, t: Any, schedule: Exponential | NaturalExponential | InverseTime
 ) -> Any:
     """t / s, or its floor in a staircase."""
-    periods = t / schedule.decay_steps
-    return xp.floor(periods) if schedule.staircase else periods
+    steps = schedule.decay_steps
+    return whole_periods(xp, t, steps) if schedule.staircase else t / steps
 
 
 def _ratio(staircase: bool) -> str:
@@ -360,7 +371,7 @@ class Factor(Schedule):
 
     formula = r"\max(\eta_{\min}, \eta_0 \, \alpha^t)"
 
-    def validate(self) -> None:
+    def prepare(self) -> None:
         if self.floor_lr > self.base_lr:
             raise ValueError(
                 f"Factor: floor_lr must be at most base_lr={self.base_lr!r}, got {self.floor_lr!r}"
@@ -511,7 +522,7 @@ class CosineAnnealing(Schedule):
 
 def _phase(xp: Namespace, t: Any, period: float) -> Any:
     """t modulo the period; exact for whole steps and a whole period."""
-    return t - period * xp.floor(t / period)
+    return t - period * whole_periods(xp, t, period)
 
 
 class CosineRestarts(Schedule):
@@ -546,13 +557,15 @@ class CosineRestarts(Schedule):
     m_mul: Number = 1.0
     end_lr: Rate = 0.0
 
+    _restarts: ClassVar["Restarts"]
+
     formula = (
         r"\eta_1 + \tfrac{1}{2} (\eta_0 - \eta_1) \, a^i "
         r"\left(1 + \cos\left(\pi \frac{t - b_i}{s \, m^i}\right)\right),"
         r" \quad b_i = s \sum_{j<i} m^j \le t < b_{i+1}"
     )
 
-    def validate(self) -> None:
+    def prepare(self) -> None:
         if 1 < self.t_mul < 1.001:
             raise ValueError(
                 f"CosineRestarts: t_mul must be 1 or at least 1.001, got {self.t_mul!r}"
@@ -562,27 +575,29 @@ class CosineRestarts(Schedule):
                 f"CosineRestarts: end_lr must be at most base_lr={self.base_lr!r}, "
                 f"got {self.end_lr!r}"
             )
+        if self.t_mul > 1:
+            self.keep(_restarts=_restarts(self.first_decay_steps, self.t_mul))
 
     def rate(self, xp: Namespace, t: Any) -> Any:
         first = self.first_decay_steps
         if self.t_mul == 1:
-            wave = xp.floor(t / first)
+            wave = whole_periods(xp, t, first)
             p = (t - first * wave) / first
         else:
-            starts, lengths = _restarts(first, self.t_mul)
+            starts, lengths = self._restarts
             index = xp.count_reached(starts[1:], t)
             wave = xp.float64(index)
             p = (t - xp.take(starts, index)) / xp.take(lengths, index)
         # Rounding can put p a little outside, where a cosine would turn.
         p = xp.minimum(xp.maximum(p, 0.0), 1.0)
         w = 0.5 + 0.5 * xp.cos(math.pi * p)
-        if self.m_mul != 1:
-            w = w * _geometric(xp, 1.0, self.m_mul, wave)
-        return self.end_lr + (self.base_lr - self.end_lr) * w
+        return self.end_lr + _geometric(xp, self.base_lr - self.end_lr, self.m_mul, wave) * w
 
 
-@functools.lru_cache
-def _restarts(first: float, t_mul: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
+Restarts = tuple[tuple[float, ...], tuple[float, ...]]
+
+
+def _restarts(first: float, t_mul: float) -> Restarts:
     """The starts of the waves up to the last step, and the length of each."""
     with localcontext(prec=60):
         start, length, factor = Decimal(0), Decimal(str(first)), Decimal(str(t_mul))
@@ -644,7 +659,8 @@ class NoisyLinearCosine(LinearCosine):
 
     The noise has TensorFlow's mean and variance, but is a function of the whole step and
     the seed: the same in every framework, on every call and after resuming. Where it
-    would push the rate below 0, the rate is 0.
+    would push the rate below 0, the rate is 0, which raises its mean a little. From step
+    :math:`s` on the rate stands still, where TensorFlow's goes on drawing.
 
     Args:
         base_lr, decay_steps, num_periods, alpha, beta: as in :class:`LinearCosine`.
@@ -661,6 +677,11 @@ class NoisyLinearCosine(LinearCosine):
     variance_decay: Number = 0.55
     seed: Annotated[int, Whole()] = 0
 
+    _keys: ClassVar[tuple[int, int]]
+
+    def prepare(self) -> None:
+        self.keep(_keys=_keys(self.seed))
+
     formula = (
         r"\max\left(0, \eta_0 \left(\tfrac{1}{2} (\alpha + 1 - p + \varepsilon_t)"
         r"(1 + \cos(2 \pi n p)) + \beta\right)\right),"
@@ -672,14 +693,14 @@ class NoisyLinearCosine(LinearCosine):
 
     def _line(self, xp: Namespace, t: Any) -> Any:
         spread = self.initial_variance**0.5 * (1.0 + t) ** (-0.5 * self.variance_decay)
-        return super()._line(xp, t) + spread * _normal(xp, t, self.seed)
+        return super()._line(xp, t) + spread * _normal(xp, t, self._keys)
 
     def falls_from(self) -> float | None:
         return self.decay_steps
 
 
-def _normal(xp: Namespace, t: Any, seed: int) -> Any:
-    """Standard normal noise, a pure function of the whole part of t and of the seed.
+def _normal(xp: Namespace, t: Any, keys: tuple[int, int]) -> Any:
+    """Standard normal noise, a pure function of the whole part of t and of the keys.
 
     The bits of the step are mixed with multiplications and shifts (as in hash functions)
     that stay below 2**63, so that every framework gets the same integers; Box and Muller's
@@ -687,14 +708,12 @@ def _normal(xp: Namespace, t: Any, seed: int) -> Any:
     """
     step = xp.int64(t)
     low, high = step % 2**32, step // 2**32
-    first, second = (
-        (xp.float64(_mix(_mix(low ^ key) ^ high)) + 0.5) / 2**32 for key in _keys(seed)
-    )
+    first, second = ((xp.float64(_mix(_mix(low ^ key) ^ high)) + 0.5) / 2**32 for key in keys)
     return xp.sqrt(-2.0 * xp.log(first)) * xp.cos(2 * math.pi * second)
 
 
-@functools.lru_cache
 def _keys(seed: int) -> tuple[int, int]:
+    """Two numbers of 32 bits that depend on every bit of the seed."""
     key = 0x5EED
     while seed:
         key, seed = _mix(key ^ seed % 2**32), seed // 2**32
@@ -751,7 +770,7 @@ class Cyclical(Schedule):
             rf" \quad u = t \bmod (s_1 + s_2){cycle}"
         )
 
-    def validate(self) -> None:
+    def prepare(self) -> None:
         if self.max_lr < self.base_lr:
             raise ValueError(
                 f"Cyclical: max_lr must be at least base_lr={self.base_lr!r}, got {self.max_lr!r}"
@@ -768,9 +787,11 @@ class Cyclical(Schedule):
         u = _phase(xp, t, up + down)
         triangle = xp.maximum(xp.minimum(u / up, (up + down - u) / down), 0.0)
         if self.mode == "triangular2":
-            triangle = triangle * 0.5 ** xp.floor(t / (up + down))
+            triangle = triangle * 0.5 ** whole_periods(xp, t, up + down)
         elif self.mode == "exp_range":
-            triangle = triangle * _geometric(xp, 1.0, self.gamma, t)
+            return self.base_lr + triangle * _geometric(
+                xp, self.max_lr - self.base_lr, self.gamma, t
+            )
         return _between(self.base_lr, self.max_lr, triangle)
 
 
@@ -813,7 +834,7 @@ class OneCycle(Schedule):
         r" \quad b = q T - 1"
     )
 
-    def validate(self) -> None:
+    def prepare(self) -> None:
         if not self._peak > 0:
             raise ValueError(
                 "OneCycle: pct_start * total_steps must be above 1, so that there are steps to "

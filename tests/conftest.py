@@ -1,0 +1,25 @@
+"""Settings for all tests: hypothesis profiles, one thread, a quiet TensorFlow.
+
+``HYPOTHESIS_PROFILE=thorough pytest`` draws forty times as many examples, at random.
+"""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("MPLBACKEND", "agg")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+from hypothesis import HealthCheck, configuration, settings
+
+configuration.set_hypothesis_home_dir(Path(__file__).parents[1] / "_build" / "hypothesis")
+
+checks = [HealthCheck.too_slow, HealthCheck.filter_too_much]
+settings.register_profile("default", max_examples=25, deadline=None, suppress_health_check=checks)
+settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
+settings.register_profile("thorough", settings.get_profile("default"), max_examples=1000)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "default")
+)

@@ -1,0 +1,466 @@
+"""The PyTorch adapter: rates as a real optimizer holds them, resuming, order, composition."""
+
+import copy
+import io
+import itertools
+import json
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import lrsched as L
+import lrsched.pytorch
+from drawn import EXAMPLES, SCHEDULES
+from lrsched.pytorch import scheduler, set_rate
+from native import TORCH, close, rates_of, sgd, t
+
+OPTIMIZERS = {
+    "SGD": (torch.optim.SGD, {"momentum": 0.9}),
+    "Adam": (torch.optim.Adam, {}),
+    "AdamW": (torch.optim.AdamW, {"foreach": True}),
+    "SGD with a tensor": (torch.optim.SGD, {"tensor": torch.float64}),
+    # As capturable optimizers hold it; capturable itself needs an accelerator.
+    "AdamW with a tensor": (torch.optim.AdamW, {"tensor": torch.float32, "foreach": False}),
+}  # fmt: skip
+WARM_COSINE = L.Cosine(0.3, 20).warmup(5, 0.01)
+
+
+def make(name="SGD", groups=1):
+    cls, options = OPTIMIZERS[name]
+    options = dict(options)
+    dtype = options.pop("tensor", None)
+    lr = torch.tensor(1.0, dtype=dtype) if dtype else 1.0
+    return sgd(lr, groups, cls, **options)
+
+
+def lrs(optimizer):
+    return [float(group["lr"]) for group in optimizer.param_groups]
+
+
+def advance(optimizer, adapter, steps):
+    """Train, and return the rates of each step and the weights at the end."""
+    rates = []
+    for _ in range(steps):
+        rates.append(lrs(optimizer))
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = parameter.detach() * 0.1 + 0.01
+        optimizer.step()
+        adapter.step()
+    weights = [p.detach().clone() for group in optimizer.param_groups for p in group["params"]]
+    return rates, weights
+
+
+@pytest.mark.parametrize("schedule", EXAMPLES, ids=repr)
+def test_the_optimizer_holds_the_rate_of_the_schedule(schedule):
+    optimizer = sgd(7.0)
+    adapter = scheduler(optimizer, schedule)
+    for step in range(60):
+        assert lrs(optimizer) == adapter.get_last_lr() == [schedule(step)]
+        assert adapter.last_epoch == step
+        optimizer.step()
+        adapter.step()
+
+
+@given(schedule=SCHEDULES)
+def test_any_schedule(schedule):
+    optimizer = sgd(7.0)
+    rates = rates_of(optimizer, scheduler(optimizer, schedule), 20)
+    assert list(rates) == [schedule(step) for step in range(20)]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizer(name):
+    optimizer = make(name)
+    held = optimizer.param_groups[0]["lr"]
+    adapter = scheduler(optimizer, WARM_COSINE)
+    for step in range(30):
+        lr = optimizer.param_groups[0]["lr"]
+        if "tensor" in name:
+            assert lr is held
+            assert float(lr) == float(torch.tensor(WARM_COSINE(step), dtype=held.dtype))
+        else:
+            assert type(lr) is float
+            assert lr == WARM_COSINE(step)
+        assert adapter.get_last_lr() == [float(lr)]
+        assert all(type(rate) is float for rate in adapter.get_last_lr())
+        optimizer.step()
+        adapter.step()
+    assert lr is optimizer.param_groups[0]["lr"] or "tensor" not in name
+
+
+def test_the_rates_are_used():
+    """The weights move by the rate times the gradient."""
+    optimizer = sgd(7.0)
+    adapter = scheduler(optimizer, WARM_COSINE)
+    weight = optimizer.param_groups[0]["params"][0]
+    for step in range(30):
+        before = weight.detach().clone()
+        optimizer.step()
+        close((before - weight.detach()).numpy(), [0.5 * WARM_COSINE(step)] * 2)
+        adapter.step()
+
+
+def test_an_integer_rate_is_replaced():
+    optimizer = sgd(1)
+    scheduler(optimizer, WARM_COSINE)
+    assert lrs(optimizer) == [0.01]
+
+
+@pytest.mark.parametrize("name", TORCH)
+@given(data=st.data())
+def test_equals_the_native_scheduler(name, data):
+    pair = TORCH[name]
+    arguments = data.draw(pair.arguments)
+    optimizer, other = sgd(arguments["lr"]), sgd(5.0)
+    theirs = rates_of(optimizer, pair.native(optimizer, **arguments), 20)
+    close(rates_of(other, scheduler(other, pair.ours(**arguments)), 20), theirs)
+
+
+# Groups
+
+GROUPS = [
+    [L.Constant(0.1), WARM_COSINE, WARM_COSINE * 0.5],
+    [WARM_COSINE * 0.5, WARM_COSINE * 0.25, L.StepDecay(0.1, 3)],
+    (WARM_COSINE, WARM_COSINE, WARM_COSINE),
+    [L.Exponential(1.0, 2.0) * 1e30, L.Constant(0.1) * 0, L.Constant(0.0)],
+]
+
+
+@pytest.mark.parametrize("schedules", GROUPS)
+def test_one_schedule_per_group(schedules):
+    optimizer = make(groups=3)
+    adapter = scheduler(optimizer, schedules)
+    for step in range(30):
+        assert lrs(optimizer) == adapter.get_last_lr() == [s(step) for s in schedules]
+        optimizer.step()
+        adapter.step()
+
+
+def test_one_schedule_for_all_groups_and_for_a_later_one():
+    optimizer = make(groups=2)
+    adapter = scheduler(optimizer, WARM_COSINE)
+    advance(optimizer, adapter, 7)
+    assert lrs(optimizer) == [WARM_COSINE(7)] * 2
+    optimizer.add_param_group({"params": [torch.nn.Parameter(torch.ones(2))], "lr": 9.0})
+    advance(optimizer, adapter, 1)
+    assert lrs(optimizer) == adapter.get_last_lr() == [WARM_COSINE(8)] * 3
+
+
+def test_a_list_does_not_stretch_to_a_later_group():
+    optimizer = make(groups=2)
+    adapter = scheduler(optimizer, [WARM_COSINE, L.Constant(0.1)])
+    optimizer.add_param_group({"params": [torch.nn.Parameter(torch.ones(2))], "lr": 9.0})
+    optimizer.step()
+    with pytest.raises(ValueError, match=r"list of 3.*got 2"):
+        adapter.step()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ([[WARM_COSINE]], ValueError, "list of 2.*got 1"),
+        ([[]], ValueError, "list of 2.*got 0"),
+        ([[WARM_COSINE] * 3], ValueError, "list of 2.*got 3"),
+        ([[WARM_COSINE, 0.1]], TypeError, r"schedule must be .*0\.1"),
+        ([None], TypeError, "schedule must be .*None"),
+        ([0.1], TypeError, r"schedule must be .*0\.1"),
+        (["cosine"], TypeError, "schedule must be .*'cosine'"),
+        ([L.Plateau(0.1)], TypeError, r"schedule must be .*Plateau"),
+        ([WARM_COSINE, -2], ValueError, "last_epoch .*-2"),
+        ([WARM_COSINE, 1.0], TypeError, r"last_epoch .*1\.0"),
+        ([WARM_COSINE, True], TypeError, "last_epoch .*True"),
+        ([WARM_COSINE, None], TypeError, "last_epoch .*None"),
+    ],
+)
+def test_wrong_arguments_leave_the_optimizer_as_it_was(arguments, error, message):
+    optimizer = make(groups=2)
+    before = copy.deepcopy(optimizer.state_dict())
+    with pytest.raises(error, match=message):
+        scheduler(optimizer, *arguments)
+    assert optimizer.state_dict() == before
+    assert "initial_lr" not in optimizer.param_groups[0]
+
+
+def test_wrong_optimizer():
+    with pytest.raises(TypeError, match="optimizer must be"):
+        scheduler(WARM_COSINE, WARM_COSINE)
+
+
+# Resuming
+
+
+def saved_and_loaded(state, how):
+    if how == "json":
+        return json.loads(json.dumps(state, allow_nan=False))
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+ORDERS = list(itertools.permutations(["make", "load optimizer", "load scheduler"]))
+ORDERS = [order for order in ORDERS if order.index("make") < order.index("load scheduler")]
+
+
+@pytest.mark.parametrize("how", ["torch.save", "json"])
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: ", ".join(order))
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("cut", [0, 1, 7])
+def test_resuming_in_mid_run_is_exact(name, order, how, cut):
+    """The same rates and the same weights, bit for bit, as without the interruption."""
+    schedules = [WARM_COSINE, L.CosineRestarts(0.1, 3, 1.1) * 0.5]
+    whole = make(name, groups=2)
+    rates, weights = advance(whole, scheduler(whole, schedules), 25)
+
+    first = make(name, groups=2)
+    adapter = scheduler(first, schedules)
+    advance(first, adapter, cut)
+    state = saved_and_loaded(adapter.state_dict(), how)
+    optimizer_state = saved_and_loaded(first.state_dict(), "torch.save")
+    parameters = [p.detach().clone() for group in first.param_groups for p in group["params"]]
+
+    second = make(name, groups=2)
+    for group, parameter in zip(second.param_groups, parameters, strict=True):
+        group["params"][0].data.copy_(parameter)
+    for what in order:
+        if what == "make":
+            resumed = scheduler(second, schedules)
+        elif what == "load optimizer":
+            second.load_state_dict(optimizer_state)
+        else:
+            resumed.load_state_dict(state)
+    rates_2, weights_2 = advance(second, resumed, 25 - cut)
+    assert rates_2 == rates[cut:]
+    assert all(torch.equal(a, b) for a, b in zip(weights, weights_2, strict=True))
+    assert resumed.state_dict() == saved_and_loaded(resumed.state_dict(), how)
+
+
+@pytest.mark.parametrize("loaded_first", [True, False])
+def test_last_epoch(loaded_first):
+    """PyTorch's own way of resuming, which gives wrong rates with most of its schedulers."""
+    optimizer = make(groups=2)
+    if loaded_first:
+        old = make(groups=2)
+        advance(old, scheduler(old, L.Constant(0.5)), 10)
+        optimizer.load_state_dict(old.state_dict())
+    adapter = scheduler(optimizer, WARM_COSINE, last_epoch=9)
+    assert adapter.last_epoch == 10
+    rates, _ = advance(optimizer, adapter, 10)
+    assert rates == [[WARM_COSINE(step)] * 2 for step in range(10, 20)]
+
+
+def test_state_is_plain_and_small():
+    optimizer = make(groups=2)
+    state = scheduler(optimizer, [WARM_COSINE, L.Constant(0.1)]).state_dict()
+    assert state["last_epoch"] == 0
+    assert [L.from_dict(item) for item in state["schedule"]] == [WARM_COSINE, L.Constant(0.1)]
+    assert len(json.dumps(state)) < 500
+
+
+def native_state():
+    return t.StepLR(sgd(0.1), 5).state_dict()
+
+
+def state_of(schedules, groups=2):
+    optimizer = make(groups=groups)
+    adapter = scheduler(optimizer, schedules)
+    advance(optimizer, adapter, 3)
+    return adapter.state_dict()
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        lambda: state_of(L.Constant(0.1)),
+        lambda: state_of(L.Cosine(0.3, 21).warmup(5, 0.01)),
+        lambda: state_of([WARM_COSINE, WARM_COSINE]),
+        native_state,
+        dict,
+        lambda: None,
+        lambda: {key: value for key, value in state_of(WARM_COSINE).items() if key != "last_epoch"},
+        lambda: state_of(WARM_COSINE) | {"last_epoch": -5},
+        lambda: state_of(WARM_COSINE) | {"last_epoch": "3"},
+    ],
+)
+def test_a_foreign_state_is_refused_and_changes_nothing(state):
+    optimizer = make(groups=2)
+    adapter = scheduler(optimizer, WARM_COSINE)
+    advance(optimizer, adapter, 7)
+    before = copy.deepcopy([optimizer.state_dict(), adapter.state_dict()])
+    with pytest.raises((TypeError, ValueError), match="state"):
+        adapter.load_state_dict(state())
+    assert str([optimizer.state_dict(), adapter.state_dict()]) == str(before)
+    rates, _ = advance(optimizer, adapter, 3)
+    assert rates == [[WARM_COSINE(step)] * 2 for step in (7, 8, 9)]
+
+
+def test_a_state_is_not_shared():
+    optimizer = make()
+    adapter = scheduler(optimizer, WARM_COSINE)
+    state = adapter.state_dict()
+    before = copy.deepcopy(state)
+    advance(optimizer, adapter, 5)
+    assert state == before
+    adapter.load_state_dict(state)
+    assert state == before
+    assert lrs(optimizer) == [0.01]
+    advance(optimizer, adapter, 2)
+    assert state == before
+
+
+# Torch's ways
+
+
+def test_order_warning():
+    optimizer = make()
+    adapter = scheduler(optimizer, WARM_COSINE)
+    with pytest.warns(UserWarning, match=r"`lr_scheduler.step\(\)` before `optimizer.step\(\)`"):
+        adapter.step()
+    assert lrs(optimizer) == [WARM_COSINE(1)]
+    adapter.step()  # warned once
+    assert lrs(optimizer) == [WARM_COSINE(2)]
+
+
+def test_is_a_scheduler():
+    adapter = scheduler(make(), WARM_COSINE)
+    assert isinstance(adapter, torch.optim.lr_scheduler.LRScheduler)
+    assert adapter.schedule == WARM_COSINE
+
+
+def test_step_with_an_epoch():
+    optimizer = make()
+    adapter = scheduler(optimizer, WARM_COSINE)
+    optimizer.step()
+    with pytest.warns(UserWarning, match="epoch parameter"):
+        adapter.step(12)
+    assert lrs(optimizer) == [WARM_COSINE(12)]
+    adapter.step()
+    assert lrs(optimizer) == [WARM_COSINE(13)]
+
+
+def test_get_lr_is_for_inside():
+    adapter = scheduler(make(groups=2), WARM_COSINE)
+    assert adapter.get_lr() == [WARM_COSINE(0)] * 2
+
+
+@pytest.mark.parametrize("position", ["first", "second"])
+def test_inside_sequential_lr(position):
+    optimizer = sgd(0.1)
+    native, ours = t.ConstantLR(optimizer, 0.5, 100), scheduler(optimizer, WARM_COSINE)
+    parts = [ours, native] if position == "first" else [native, ours]
+    together = t.SequentialLR(optimizer, parts, [4])
+    cosine = [WARM_COSINE(step) for step in range(16)]
+    rates = rates_of(optimizer, together, 20)
+    if position == "first":
+        close(rates[:4], cosine[:4])
+    else:
+        close(rates[4:], cosine)
+        assert together.get_last_lr() == [WARM_COSINE(16)]
+
+
+def test_inside_chained_scheduler():
+    """One that sets, then one that multiplies what it finds."""
+    optimizer = sgd(0.1)
+    alone = t.ChainedScheduler([scheduler(optimizer, WARM_COSINE)], optimizer)
+    assert list(rates_of(optimizer, alone, 20)) == [WARM_COSINE(step) for step in range(20)]
+
+
+def test_two_on_one_optimizer_last_one_counts():
+    optimizer = sgd(0.1)
+    first, second = scheduler(optimizer, L.Constant(0.5)), scheduler(optimizer, WARM_COSINE)
+    for step in range(5):
+        assert lrs(optimizer) == [WARM_COSINE(step)]
+        optimizer.step()
+        first.step()
+        second.step()
+
+
+def test_a_schedule_made_anew_on_a_used_optimizer():
+    """The base rate of an earlier scheduler leaves no trace."""
+    optimizer = sgd(0.1)
+    advance(optimizer, scheduler(optimizer, L.Constant(0.5)), 5)
+    rates, _ = advance(optimizer, scheduler(optimizer, WARM_COSINE), 5)
+    assert rates == [[WARM_COSINE(step)] for step in range(5)]
+
+
+def test_pickle_and_copy_of_an_adapter():
+    optimizer = sgd(0.1)
+    adapter = scheduler(optimizer, WARM_COSINE)
+    advance(optimizer, adapter, 7)
+    other = pickle.loads(pickle.dumps(adapter.state_dict()))
+    assert other == adapter.state_dict()
+    twin = copy.deepcopy(adapter)
+    twin.step()
+    assert twin.get_last_lr() == [WARM_COSINE(8)]
+    assert lrs(optimizer) == [WARM_COSINE(7)]
+
+
+def test_no_drift_in_100_000_steps():
+    schedule = L.Exponential(0.1, 0.9999)
+    optimizer = sgd(0.1)
+    adapter = scheduler(optimizer, schedule)
+    optimizer.step()
+    for _ in range(100_000):
+        adapter.step()
+    assert lrs(optimizer) == [schedule(100_000)]
+
+
+def test_no_drift_with_a_float32_tensor():
+    """Torch multiplies the tensor again and again and loses digits; see the native rate."""
+    steps, gamma = 50_000, 0.9999
+    exact = 0.1 * gamma**steps
+    rates = []
+    for build in (
+        lambda o: t.ExponentialLR(o, gamma),
+        lambda o: scheduler(o, L.Exponential(0.1, gamma)),
+    ):
+        optimizer = sgd(torch.tensor(0.1))
+        adapter = build(optimizer)
+        optimizer.step()
+        for _ in range(steps):
+            adapter.step()
+        rates.append(lrs(optimizer)[0])
+    native, ours = rates
+    assert ours == pytest.approx(exact, rel=1e-7)
+    assert abs(native / exact - 1) > 1e-5
+
+
+def test_set_rate():
+    for name in OPTIMIZERS:
+        optimizer = make(name, groups=2)
+        held = [group["lr"] for group in optimizer.param_groups]
+        plateau = L.Plateau(0.1, factor=0.5, patience=0)
+        for loss, rate in ((1.0, 0.1), (1.0, 0.05)):
+            set_rate(optimizer, plateau.update(loss))
+            assert lrs(optimizer) == pytest.approx([rate, rate])
+        if "tensor" in name:
+            assert all(g["lr"] is lr for g, lr in zip(optimizer.param_groups, held, strict=True))
+
+
+def test_in_a_compiled_training_step():
+    """The rate held as a tensor changes without a new compilation."""
+    lr = torch.tensor(1.0, dtype=torch.float64)
+    optimizer = sgd(lr)
+    adapter = scheduler(optimizer, L.Linear(0.4, 0.0, 4))
+    weight = optimizer.param_groups[0]["params"][0]
+    graphs = []
+
+    def count(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    torch.compiler.reset()
+    step = torch.compile(lambda: weight.detach().sub_(lr * weight.grad), backend=count)
+    for k in range(4):
+        before = weight.detach().clone()
+        step()
+        close((before - weight.detach()).numpy(), [0.5 * (0.4 - 0.1 * k)] * 2)
+        optimizer._opt_called = True
+        adapter.step()
+    assert len(graphs) == 1
+    assert np.isclose(float(lr), 0.0)
