@@ -33,6 +33,10 @@ UNSET_FORMULAS = """() => [...document.querySelectorAll('.math')]
                        || formula.querySelector('mjx-merror'))
     .map(formula => formula.textContent)"""
 
+# A figure may be taller than the window.
+SHOW_TOP = """figure => scrollTo({
+    top: scrollY + figure.getBoundingClientRect().top - 100, behavior: 'instant'})"""
+
 SEARCHES_IN_SIGHT = """() => [...document.querySelectorAll('.search-button__button, [type=search]')]
     .filter(element => element.checkVisibility({visibilityProperty: true})
                        && element.getBoundingClientRect().right > 0).length"""
@@ -77,7 +81,7 @@ def outside(page, figure):
 
 
 def colour(page, figure, down):
-    figure.scroll_into_view_if_needed()
+    figure.evaluate(SHOW_TOP)
     box = figure.bounding_box()
     clip = {"x": box["x"] + 3, "y": box["y"] + down, "width": 1, "height": 1}
     picture = page.screenshot(clip=clip)
