@@ -3,10 +3,33 @@
 python tests/pages/screenshots.py OUTDIR
 """
 
+import io
 import sys
 from pathlib import Path
 
+from PIL import Image
+
 from browser import SITE, THEMES, WIDTHS, chromium, find_chromium, opened, pages, serve
+
+
+TOOLBAR = 80  # pixels at the top of the window that stay while the page scrolls
+
+
+def whole_page(page):
+    """A picture of the whole page, put together from what the window shows at each height.
+
+    The browser's own pictures of whole pages lose blended figures past 16,384 pixels.
+    """
+    window = page.viewport_size
+    height = page.evaluate("document.scrollingElement.scrollHeight")
+    picture = Image.new("RGB", (window["width"], height))
+    for top in range(0, height, window["height"] - TOOLBAR):
+        page.evaluate(f"scrollTo({{top: {top}, behavior: 'instant'}})")
+        shown = round(page.evaluate("scrollY"))  # the last one cannot scroll as far
+        part = Image.open(io.BytesIO(page.screenshot()))
+        covered = TOOLBAR if shown else 0
+        picture.paste(part.crop((0, covered, *part.size)), (0, shown + covered))
+    return picture
 
 
 def main(folder):
@@ -21,7 +44,7 @@ def main(folder):
                 for theme in THEMES:
                     picture = folder / f"{Path(address).stem}-{device}-{theme}.png"
                     with opened(browser, f"{site}/{address}", width, theme) as (page, _):
-                        page.screenshot(path=picture, full_page=True)
+                        whole_page(page).save(picture)
                     print(picture)
 
 
