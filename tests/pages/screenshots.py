@@ -11,7 +11,6 @@ from PIL import Image
 
 from browser import SITE, THEMES, WIDTHS, chromium, find_chromium, opened, pages, serve
 
-
 TOOLBAR = 80  # pixels at the top of the window that stay while the page scrolls
 
 
