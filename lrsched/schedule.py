@@ -50,7 +50,7 @@ class Schedule:
     Raises (when called): TypeError for a step that is no number and no array of numbers,
     ValueError for a step that is negative, NaN, or 2**53 and more, which float64 no
     longer counts one by one. Inside a compiled graph, and on an accelerator, steps are
-    not checked.
+    not checked; an accelerator that has no float64 cannot compute rates.
     """
 
     formula: typing.ClassVar[str] = ""
