@@ -183,17 +183,13 @@ class Scaled(Schedule):
         return rf"{self.factor:g} \, f(t), \quad f(t) = {self.schedule.formula}"
 
     def rate(self, xp: Namespace, t: Any) -> Any:
-        return scaled(xp, self.schedule.rate(xp, t), self.factor)
+        rate = self.schedule.rate(xp, t)
+        if self.factor > 1:  # a product of finite numbers need not be one
+            rate = xp.minimum(rate, sys.float_info.max / self.factor)
+        return rate * self.factor
 
     def falls_from(self) -> float | None:
         return self.schedule.falls_from()
-
-
-def scaled(xp: Namespace, rate: Any, factor: float) -> Any:
-    """rate * factor, kept finite."""
-    if factor > 1:
-        rate = xp.minimum(rate, sys.float_info.max / factor)
-    return rate * factor
 
 
 class Clipped(Schedule):

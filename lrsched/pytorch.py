@@ -3,14 +3,15 @@
 import math
 from collections.abc import Iterable, Sequence
 from itertools import repeat
-from typing import Any
+from operator import mul
+from typing import Any, cast
 
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from .arguments import Whole
-from .composition import Scaled, scaled
+from .composition import Scaled
 from .namespaces import NUMBERS
 from .schedule import Schedule
 
@@ -108,19 +109,23 @@ class ScheduleLR(LRScheduler):
     def _rates(self, step: int) -> Iterable[float]:
         """The rate of each parameter group at a step."""
         groups = len(self.optimizer.param_groups)
-        distinct, parts = self._plan
+        distinct, which, factors = self._plan
         t = float(step)
-        if parts is None:  # one schedule for all: the usual case, kept fast
+        if which is None:  # one schedule for all: the usual case, kept fast
             return repeat(distinct[0].rate(NUMBERS, t), groups)
-        rates = [schedule.rate(NUMBERS, t) for schedule in distinct]
-        if len(parts) != groups:
+        if len(which) != groups:
             raise ValueError(
                 f"schedule must be one schedule or a list of {groups}, one for each parameter "
-                f"group of the optimizer, got {len(parts)}"
+                f"group of the optimizer, got {len(which)}"
             )
-        products = [rates[index] * factor for index, factor in parts]
+        if len(distinct) == 1:
+            rates: Iterable[float] = repeat(distinct[0].rate(NUMBERS, t), groups)
+        else:
+            each = [schedule.rate(NUMBERS, t) for schedule in distinct]
+            rates = [each[index] for index in which]
+        products = list(map(mul, rates, factors))
         if math.inf in products:
-            return [scaled(NUMBERS, rates[index], factor) for index, factor in parts]
+            return [item.rate(NUMBERS, t) for item in cast(tuple[Schedule, ...], self.schedule)]
         return products
 
     def get_lr(self) -> list[float | Tensor]:
@@ -190,19 +195,20 @@ def _described(schedule: Schedule | tuple[Schedule, ...]) -> Any:
     return [item.to_dict() for item in schedule]
 
 
-Plan = tuple[list[Schedule], list[tuple[int, float]] | None]
+Plan = tuple[list[Schedule], list[int] | None, list[float]]
 
 
 def _plan(schedule: Schedule | tuple[Schedule, ...]) -> Plan:
-    """The distinct schedules to compute, and for each group which one and times what.
+    """The distinct schedules to compute, and for each group which of them and times what.
 
     Groups whose schedules are equal, or the same but for ``* factor``, share one computation.
     """
     if isinstance(schedule, Schedule):
-        return [schedule], None
+        return [schedule], None, []
     distinct: dict[Schedule, int] = {}
-    parts = []
+    which, factors = [], []
     for item in schedule:
         inner, factor = (item.schedule, item.factor) if isinstance(item, Scaled) else (item, 1.0)
-        parts.append((distinct.setdefault(inner, len(distinct)), factor))
-    return list(distinct), parts
+        which.append(distinct.setdefault(inner, len(distinct)))
+        factors.append(factor)
+    return list(distinct), which, factors
