@@ -80,6 +80,7 @@ address:
 
 clean:
 	rm -rf .venv _build
+	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # One execution of a notebook serves as its test and as the source of its page.
 executed: $(EXECUTED)
