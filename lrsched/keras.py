@@ -14,7 +14,8 @@ def schedule(schedule: Schedule) -> "KerasSchedule":
     """A Keras ``LearningRateSchedule`` that gives an optimizer its rate at each step.
 
     The rate is computed in float64 inside the compiled training step and rounded once, to
-    Keras's float type. A model compiled with it can be saved and loaded.
+    Keras's float type. A model compiled with it can be saved, and loaded wherever
+    ``lrsched.keras`` has been imported. Keras may run on TensorFlow or PyTorch.
 
     Args:
         schedule: any schedule, over steps.

@@ -1,5 +1,6 @@
 """The Keras adapter: rates as a real optimizer holds them, saved models, the callback."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -334,3 +335,26 @@ def test_plateau_by_hand():
         model.optimizer.learning_rate = plateau.update(loss)
         rates.append(float(model.optimizer.learning_rate))
     assert rates == [0.5, 0.25, 0.25]
+
+
+def test_on_pytorch():
+    """The same rates where Keras runs on PyTorch."""
+    code = (
+        "import keras, lrsched, lrsched.keras\n"
+        "schedule = lrsched.Cosine(0.3, 20).warmup(5)\n"
+        "optimizer = keras.optimizers.SGD(lrsched.keras.schedule(schedule))\n"
+        "variable = keras.Variable([1.0])\n"
+        "optimizer.build([variable])\n"
+        "for step in range(30):\n"
+        "    drawn = float(keras.ops.convert_to_numpy(keras.ops.cast(schedule(step), 'float32')))\n"
+        "    assert float(optimizer.learning_rate) == drawn, step\n"
+        "    optimizer.apply([2 * variable.value])\n"
+        "print(keras.backend.backend())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"KERAS_BACKEND": "torch"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "torch\n", done.stderr
