@@ -1,6 +1,7 @@
 """Every namespace - numbers, torch, TensorFlow, compiled or not - against NumPy."""
 
 import functools
+import shutil
 
 import numpy as np
 import pytest
@@ -88,6 +89,7 @@ def test_numbers_against_numpy(schedule):
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch's inductor needs a C++ compiler, g++")
 def test_torch_inductor():
     schedule = EXAMPLES[-1]
     torch.compiler.reset()

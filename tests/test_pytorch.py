@@ -464,3 +464,32 @@ def test_in_a_compiled_training_step():
         adapter.step()
     assert len(graphs) == 1
     assert np.isclose(float(lr), 0.0)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # torch's own
+@pytest.mark.parametrize("cls", [torch.optim.SGD, torch.optim.Adam])
+def test_a_compiled_optimizer_step(cls):
+    """The rate is a tensor, so that a new one reaches the compiled code without recompiling."""
+    from torch._dynamo.testing import CompileCounter
+
+    def train(compiled):
+        torch.compiler.reset()
+        parameter = torch.nn.Parameter(torch.ones(3))
+        optimizer = cls([parameter], lr=torch.tensor(0.1))
+        held = optimizer.param_groups[0]["lr"]
+        adapter = scheduler(optimizer, WARM_COSINE)
+        compilations = CompileCounter()  # counts, and runs eagerly
+        update = torch.compile(optimizer.step, backend=compilations) if compiled else optimizer.step
+        rates = []
+        for _ in range(12):
+            parameter.grad = parameter.detach() * 0.5
+            rates.append(held.item())
+            update()
+            adapter.step()
+        return parameter.detach(), rates, compilations.frame_count
+
+    weights, rates, compiled_once = train(compiled=True)
+    expected, _, _ = train(compiled=False)
+    assert rates == [torch.tensor(WARM_COSINE(step)).item() for step in range(12)]
+    torch.testing.assert_close(weights, expected)
+    assert compiled_once <= 2  # the first step makes Adam's state
