@@ -20,7 +20,7 @@ from .arguments import (
 )
 from .namespaces import NUMBERS, Namespace
 from .schedule import Schedule, is_schedule
-from .schedules import whole_periods
+from .schedules import between, progress, whole_periods
 
 __all__ = ["Clipped", "PerEpoch", "Scaled", "Sequence", "Warmup"]
 
@@ -92,14 +92,14 @@ class Warmup(Schedule):
         rate = self.schedule.rate(xp, xp.maximum(t - w, 0.0))
         if w == 0:
             return rate
-        p = xp.minimum(t / w, 1.0)
+        p = progress(xp, t, w)
         start = self.start_lr
         if self.shape == "constant":
             rise = xp.full_like(t, start)
         elif self.shape == "exponential":
             rise = start ** (1.0 - p) * self._target**p  # a quotient could overflow
         else:
-            rise = start * (1.0 - p) + self._target * p
+            rise = between(start, self._target, p)
         return xp.where(t < w, rise, rate)
 
     def falls_from(self) -> float | None:

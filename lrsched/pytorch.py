@@ -87,10 +87,7 @@ class ScheduleLR(LRScheduler):
     ) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {optimizer!r}")
-        if not isinstance(last_epoch, int) or isinstance(last_epoch, bool):
-            raise TypeError(f"last_epoch must be an integer of at least -1, got {last_epoch!r}")
-        if last_epoch < -1:
-            raise ValueError(f"last_epoch must be an integer of at least -1, got {last_epoch!r}")
+        last_epoch = Whole(low=-1)("last_epoch", last_epoch)
         if isinstance(schedule, Schedule):
             self.schedule: Schedule | tuple[Schedule, ...] = schedule
         elif isinstance(schedule, list | tuple) and all(isinstance(s, Schedule) for s in schedule):

@@ -68,12 +68,12 @@ def whole_periods(xp: Namespace, t: Any, length: float) -> Any:
     return xp.floor(periods if length % 1 == 0 else periods * (1 + 2**-52))
 
 
-def _progress(xp: Namespace, t: Any, steps: float) -> Any:
+def progress(xp: Namespace, t: Any, steps: float) -> Any:
     """How far t is on its way to ``steps``: from 0 to 1, and 1 from there on."""
     return xp.minimum(t / steps, 1.0)
 
 
-def _between(start: float, end: float, p: Any) -> Any:
+def between(start: float, end: float, p: Any) -> Any:
     """The straight line from start (p = 0) to end (p = 1), exact at both."""
     return start * (1.0 - p) + end * p
 
@@ -405,7 +405,7 @@ class Linear(Schedule):
     formula = r"\eta_0 + (\eta_1 - \eta_0) \min(t / s, 1)"
 
     def rate(self, xp: Namespace, t: Any) -> Any:
-        return _between(self.start_lr, self.end_lr, _progress(xp, t, self.decay_steps))
+        return between(self.start_lr, self.end_lr, progress(xp, t, self.decay_steps))
 
     def falls_from(self) -> float | None:
         return 0 if self.end_lr <= self.start_lr else self.decay_steps
@@ -452,10 +452,10 @@ class Polynomial(Schedule):
         steps = self.decay_steps
         if self.cycle:
             steps = steps * xp.maximum(xp.ceil(t / steps), 1.0)
-        left = 1.0 - _progress(xp, t, steps)
+        left = 1.0 - progress(xp, t, steps)
         if self.power != 1:
             left = left**self.power
-        return _between(self.end_lr, self.base_lr, left)
+        return between(self.end_lr, self.base_lr, left)
 
     def falls_from(self) -> float | None:
         if self.cycle:
@@ -485,7 +485,7 @@ class Cosine(Schedule):
     formula = r"\eta_1 + \tfrac{1}{2} (\eta_0 - \eta_1) \left(1 + \cos(\pi \min(t / s, 1))\right)"
 
     def rate(self, xp: Namespace, t: Any) -> Any:
-        return _half_cosine(xp, self.base_lr, self.end_lr, _progress(xp, t, self.decay_steps))
+        return _half_cosine(xp, self.base_lr, self.end_lr, progress(xp, t, self.decay_steps))
 
     def falls_from(self) -> float | None:
         return 0 if self.end_lr <= self.base_lr else self.decay_steps
@@ -792,7 +792,7 @@ class Cyclical(Schedule):
             return self.base_lr + triangle * _geometric(
                 xp, self.max_lr - self.base_lr, self.gamma, t
             )
-        return _between(self.base_lr, self.max_lr, triangle)
+        return between(self.base_lr, self.max_lr, triangle)
 
 
 class OneCycle(Schedule):
@@ -848,12 +848,12 @@ class OneCycle(Schedule):
     def rate(self, xp: Namespace, t: Any) -> Any:
         first = self.max_lr / self.div_factor
         last = first / self.final_div_factor
-        up = _progress(xp, t, self._peak)
-        down = _progress(xp, xp.maximum(t - self._peak, 0.0), self.total_steps - 1 - self._peak)
+        up = progress(xp, t, self._peak)
+        down = progress(xp, xp.maximum(t - self._peak, 0.0), self.total_steps - 1 - self._peak)
         if self.anneal == "cos":
             up, down = ((0.5 - 0.5 * xp.cos(math.pi * p)) for p in (up, down))
         # Before the peak `down` is 0, after it `up` is 1: one formula for both phases.
-        return _between(first, _between(self.max_lr, last, down), up)
+        return between(first, between(self.max_lr, last, down), up)
 
     def falls_from(self) -> float | None:
         return self._peak if self.final_div_factor * self.div_factor >= 1 else self.total_steps
@@ -892,8 +892,8 @@ class WarmupStableDecay(Schedule):
 
     def rate(self, xp: Namespace, t: Any) -> Any:
         since = xp.maximum(t - (self.warmup_steps + self.stable_steps), 0.0)
-        rate = _between(self.base_lr, self.end_lr, _progress(xp, since, self.decay_steps))
-        return rate * _progress(xp, t, self.warmup_steps) if self.warmup_steps else rate
+        rate = between(self.base_lr, self.end_lr, progress(xp, since, self.decay_steps))
+        return rate * progress(xp, t, self.warmup_steps) if self.warmup_steps else rate
 
     def falls_from(self) -> float | None:
         rising = self.warmup_steps + self.stable_steps + self.decay_steps
