@@ -6,20 +6,20 @@ ratios, not the seconds.
 """
 
 import math
-import os
 import time
 from collections.abc import Callable
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-import keras
 import numpy as np
-import tensorflow as tf
 import torch
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
 import lrsched
 import lrsched.pytorch
+from lrsched.notebook import quiet
+
+with quiet():
+    import keras
+    import tensorflow as tf
 
 STEPS = 1_000_000
 

@@ -178,16 +178,17 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
+_number = AsFloat(Real(low=0))
 _length = Real(low=0, low_excluded=True, smallest=1e-9, largest=LAST_STEP)
 
-Number = Annotated[float, AsFloat(Real(low=0))]
+Number = Annotated[float, _number]
 """A finite number of at least 0: a decay rate, a gamma, a power."""
 PositiveNumber = Annotated[float, AsFloat(Real(low=0, low_excluded=True, smallest=1e-30))]
 """A finite number above 0."""
 Rate = Number
 """A learning rate: a finite number of at least 0."""
-OptionalRate = Annotated[float | None, Optional(AsFloat(Real(low=0)))]
-Rates = Annotated[tuple[float, ...], Several(AsFloat(Real(low=0)), at_least=1)]
+OptionalRate = Annotated[float | None, Optional(_number)]
+Rates = Annotated[tuple[float, ...], Several(_number, at_least=1)]
 Duration = Annotated[float, _length]
 """A length in steps: a finite number above 0, whole or not."""
 OptionalDuration = Annotated[float | None, Optional(_length)]

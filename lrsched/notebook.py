@@ -1,4 +1,4 @@
-"""Small things that the notebooks of the book share."""
+"""Small things that the notebooks of the book share, and its benchmarks."""
 
 import contextlib
 import os

@@ -78,10 +78,9 @@ def between(start: float, end: float, p: Any) -> Any:
     return start * (1.0 - p) + end * p
 
 
-def _half_cosine(xp: Namespace, start: float, end: float, p: Any) -> Any:
-    """Half a cosine wave from start (p = 0) to end (p = 1), exact at both."""
-    w = 0.5 + 0.5 * xp.cos(math.pi * p)
-    return start * w + end * (1.0 - w)
+def _half_wave(xp: Namespace, p: Any) -> Any:
+    """Half a cosine wave from 1 (p = 0) to 0 (p = 1), exact at both."""
+    return 0.5 + 0.5 * xp.cos(math.pi * p)
 
 
 class Constant(Schedule):
@@ -485,7 +484,8 @@ class Cosine(Schedule):
     formula = r"\eta_1 + \tfrac{1}{2} (\eta_0 - \eta_1) \left(1 + \cos(\pi \min(t / s, 1))\right)"
 
     def rate(self, xp: Namespace, t: Any) -> Any:
-        return _half_cosine(xp, self.base_lr, self.end_lr, progress(xp, t, self.decay_steps))
+        wave = _half_wave(xp, progress(xp, t, self.decay_steps))
+        return between(self.end_lr, self.base_lr, wave)
 
     def falls_from(self) -> float | None:
         return 0 if self.end_lr <= self.base_lr else self.decay_steps
@@ -516,13 +516,9 @@ class CosineAnnealing(Schedule):
 
     def rate(self, xp: Namespace, t: Any) -> Any:
         # A large argument would lose digits of the phase.
-        phase = _phase(xp, t, 2 * self.t_max) / self.t_max
-        return _half_cosine(xp, self.base_lr, self.end_lr, phase)
-
-
-def _phase(xp: Namespace, t: Any, period: float) -> Any:
-    """t modulo the period; exact for whole steps and a whole period."""
-    return t - period * whole_periods(xp, t, period)
+        period = 2 * self.t_max
+        phase = (t - period * whole_periods(xp, t, period)) / self.t_max
+        return between(self.end_lr, self.base_lr, _half_wave(xp, phase))
 
 
 class CosineRestarts(Schedule):
@@ -590,8 +586,8 @@ class CosineRestarts(Schedule):
             p = (t - xp.take(starts, index)) / xp.take(lengths, index)
         # Rounding can put p a little outside, where a cosine would turn.
         p = xp.minimum(xp.maximum(p, 0.0), 1.0)
-        w = 0.5 + 0.5 * xp.cos(math.pi * p)
-        return self.end_lr + _geometric(xp, self.base_lr - self.end_lr, self.m_mul, wave) * w
+        height = _geometric(xp, self.base_lr - self.end_lr, self.m_mul, wave)
+        return self.end_lr + height * _half_wave(xp, p)
 
 
 Restarts = tuple[tuple[float, ...], tuple[float, ...]]
@@ -784,10 +780,11 @@ class Cyclical(Schedule):
     def rate(self, xp: Namespace, t: Any) -> Any:
         up = self.step_size_up
         down = up if self.step_size_down is None else self.step_size_down
-        u = _phase(xp, t, up + down)
+        cycle = whole_periods(xp, t, up + down)
+        u = t - (up + down) * cycle
         triangle = xp.maximum(xp.minimum(u / up, (up + down - u) / down), 0.0)
         if self.mode == "triangular2":
-            triangle = triangle * 0.5 ** whole_periods(xp, t, up + down)
+            triangle = triangle * 0.5**cycle
         elif self.mode == "exp_range":
             return self.base_lr + triangle * _geometric(
                 xp, self.max_lr - self.base_lr, self.gamma, t
