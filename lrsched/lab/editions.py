@@ -1,0 +1,96 @@
+"""The two editions of the book. This is the only place that knows of them."""
+
+import functools
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from .data import Data, digits, fashion_mnist
+
+__all__ = ["Plan", "edition", "plan"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How large an experiment is in the edition at hand.
+
+    Attributes:
+        name: the experiment, and its record.
+        epochs: the epochs of each run.
+        seeds: the number of seeds, which count from 0.
+        validation: training images set apart, for choices that may not be made by the test.
+        batch_size: samples for one update.
+        sizes: the ``group`` and ``chunk`` of :func:`train`, empty where they are measured.
+    """
+
+    name: str
+    epochs: int
+    seeds: int
+    validation: int
+    batch_size: int
+    sizes: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def data(self) -> Data:
+        """The digits, or in the full edition Fashion-MNIST."""
+        return _data(edition(), self.validation)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The updates in an epoch."""
+        return -(-len(self.data.train) // self.batch_size)
+
+    def settings(self) -> dict[str, Any]:
+        """These numbers as arguments of :func:`train`."""
+        return {"epochs": self.epochs, "batch_size": self.batch_size, **dict(self.sizes)}
+
+
+# For each experiment: epochs, seeds, validation images.
+QUICK = {
+    "lenet-schedules": (30, 3, 200),
+    "lenet-base-rates": (10, 2, 200),
+    "warmup-lengths": (3, 4, 200),
+    "warmup-distances": (3, 3, 200),
+    "warmup-adam": (5, 3, 200),
+    "polynomial-powers": (10, 2, 200),
+    "wide-cosine": (5, 2, 200),
+}
+FULL = {
+    "lenet-schedules": (30, 5, 0),
+    "lenet-base-rates": (10, 3, 5000),
+    "warmup-lengths": (3, 8, 0),
+    "warmup-distances": (3, 5, 0),
+    "warmup-adam": (5, 5, 0),
+    "polynomial-powers": (10, 3, 5000),
+    "wide-cosine": (10, 1, 0),
+}
+
+
+def edition() -> str:
+    """The edition to run, from ``LRSCHED_EDITION``: "quick" (the default) or "full".
+
+    Raises ValueError for anything else.
+    """
+    name = os.environ.get("LRSCHED_EDITION") or "quick"
+    if name not in ("quick", "full"):
+        raise ValueError(f"LRSCHED_EDITION must be 'quick' or 'full', got {name!r}")
+    return name
+
+
+def plan(name: str) -> Plan:
+    """How large the experiment ``name`` is in this edition.
+
+    Raises ValueError if there is no such experiment.
+    """
+    plans = QUICK if edition() == "quick" else FULL
+    if name not in plans:
+        raise ValueError(f"name must be one of {', '.join(map(repr, plans))}, got {name!r}")
+    if edition() == "quick":
+        # Fixed, so that the book repeats to the last bit.
+        return Plan(name, *plans[name], batch_size=32, sizes=(("group", 32), ("chunk", 32)))
+    return Plan(name, *plans[name], batch_size=256)
+
+
+@functools.cache
+def _data(edition: str, validation: int) -> Data:
+    return digits(validation) if edition == "quick" else fashion_mnist(validation)

@@ -1,0 +1,152 @@
+"""What a training leaves: the rates applied and the results of every run."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..schedule import Schedule, from_dict
+
+__all__ = ["METRICS", "History", "Run"]
+
+Array = npt.NDArray[Any]
+
+METRICS = (
+    "train_loss",
+    "train_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "test_loss",
+    "test_accuracy",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: a schedule over steps, a seed, and the label it is drawn and listed under.
+
+    The seed decides the initial weights and the order of the samples: runs of one seed share
+    both, so that the schedule is all that differs.
+    """
+
+    label: str
+    schedule: Schedule
+    seed: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The run as plain values."""
+        return {"label": self.label, "schedule": self.schedule.to_dict(), "seed": self.seed}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Run":
+        """The run that :meth:`to_dict` described."""
+        return cls(values["label"], from_dict(values["schedule"]), values["seed"])
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """The results of runs that were trained together.
+
+    Losses are means of the cross-entropy in nats, accuracies shares from 0 to 1. Training
+    loss and accuracy are those of the batches of the epoch, before each update, as a plain
+    training loop counts them. From the epoch on in which a run diverged its figures are NaN.
+
+    Attributes:
+        runs: the runs; their order is that of the last axis of all arrays.
+        rates: the rate that each update applied, read from the optimizer, [steps, runs]. None
+            in a record, which is only written after they were checked.
+        losses: the training loss of each batch, [steps, runs]. None in a record.
+        metrics: by the names in ``METRICS``, each [epochs, runs].
+        distances: by layer, the length of the way from the initial weights, divided by the
+            length of these, [points, runs]. Empty if none was asked for.
+        distance_steps: the number of updates before each of the points.
+        diverged: the step whose loss was the first that was not finite, or -1, [runs].
+        seconds: the share of each run in the time that its group took, [runs].
+        settings: what else decides the results.
+        surroundings: machine and versions, which may change the last digits and the time.
+    """
+
+    runs: tuple[Run, ...]
+    rates: Array | None
+    losses: Array | None
+    metrics: dict[str, Array]
+    distances: dict[str, Array]
+    distance_steps: Array
+    diverged: Array
+    seconds: Array
+    settings: dict[str, Any] = field(default_factory=dict)
+    surroundings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def epochs(self) -> int:
+        """The number of epochs."""
+        return int(self.settings["epochs"])
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The updates in an epoch."""
+        return int(self.settings["steps_per_epoch"])
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels, each once, in the order of the runs."""
+        return list(dict.fromkeys(run.label for run in self.runs))
+
+    def __getitem__(self, metric: str) -> dict[str, Array]:
+        """A metric by label, each [epochs, seeds].
+
+        Also ``"gap"``, training accuracy minus test accuracy.
+        """
+        if metric == "gap":
+            values = self.metrics["train_accuracy"] - self.metrics["test_accuracy"]
+        else:
+            values = self.metrics[metric]
+        return {label: values[:, columns] for label, columns in self.columns()}
+
+    def final(self, metric: str) -> dict[str, Array]:
+        """A metric after the last epoch by label, each [seeds]."""
+        return {label: values[-1] for label, values in self[metric].items()}
+
+    def columns(self) -> Iterator[tuple[str, list[int]]]:
+        """Each label with the places of its runs, in the order of their seeds."""
+        for label in self.labels:
+            places = [k for k, run in enumerate(self.runs) if run.label == label]
+            yield label, sorted(places, key=lambda k: self.runs[k].seed)
+
+    def select(self, keep: Callable[[Run], bool]) -> "History":
+        """The same with the runs alone for which ``keep(run)`` is true."""
+        places = [k for k, run in enumerate(self.runs) if keep(run)]
+        return History(
+            tuple(self.runs[k] for k in places),
+            None if self.rates is None else self.rates[:, places],
+            None if self.losses is None else self.losses[:, places],
+            {name: values[:, places] for name, values in self.metrics.items()},
+            {name: values[:, places] for name, values in self.distances.items()},
+            self.distance_steps,
+            self.diverged[places],
+            self.seconds[places],
+            self.settings,
+            self.surroundings,
+        )
+
+    def check_rates(self) -> str:
+        """Check that every update of every run applied the rate of its schedule, exactly.
+
+        Returns:
+            A sentence that says so, with the numbers.
+
+        Raises:
+            AssertionError: if a single one did not.
+            ValueError: for a record.
+        """
+        if self.rates is None:
+            raise ValueError("a record keeps no rates: they were checked before it was written")
+        steps = np.arange(len(self.rates))
+        for rates, run in zip(self.rates.T, self.runs, strict=True):
+            np.testing.assert_array_equal(rates, run.schedule(steps), err_msg=str(run))
+        return (
+            f"{len(steps):,} updates of {len(self.runs)} runs: "
+            "each applied the rate of its schedule, exactly."
+        )

@@ -1,0 +1,129 @@
+"""Records: what the full edition measured, kept as JSON beside the code.
+
+``make record`` writes them. Prose takes its numbers from them, and a test trains a little
+anew and compares.
+"""
+
+import datetime
+import json
+import math
+import os
+import re
+import subprocess
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import checkpoints
+from .editions import Plan, edition
+from .history import METRICS, History, Run
+from .training import train
+
+__all__ = ["experiment", "record"]
+
+RECORDS = resources.files(__package__) / "records"
+
+DIGITS = 5  # significant: more than any text quotes, and less than seeds differ by
+
+
+def experiment(plan: Plan, runs: Sequence[Run], **settings: Any) -> History:
+    """Train the runs as the plan says. ``make record`` also writes the result as a record.
+
+    The rates that were applied are checked against the schedules before anything is returned.
+
+    Args:
+        plan: which experiment, and how large.
+        runs: what to train.
+        **settings: further arguments for :func:`train`.
+    """
+    folder = os.environ.get("LRSCHED_RECORD")
+    arguments = {"name": plan.name} | plan.settings() | settings
+    if not folder:
+        history = train(runs, plan.data, **arguments)
+        history.check_rates()
+        return history
+    if edition() != "full":
+        raise ValueError("LRSCHED_RECORD needs LRSCHED_EDITION=full: records are of that edition")
+    checkpoint = Path(folder) / f"{plan.name}.checkpoint"
+    history = train(runs, plan.data, checkpoint=checkpoint, **arguments)
+    history.check_rates()
+    write(plan.name, history)
+    return history
+
+
+def record(name: str) -> History:
+    """The record of an experiment.
+
+    Raises ValueError if there is none of this name.
+    """
+    file = RECORDS / f"{name}.json"
+    if not file.is_file():
+        known = sorted(f.name[:-5] for f in RECORDS.iterdir() if f.name.endswith(".json"))
+        raise ValueError(f"name must be one of {', '.join(map(repr, known))}, got {name!r}")
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    return History(
+        runs=tuple(Run.from_dict(run) for run in kept["runs"]),
+        rates=None,
+        losses=None,
+        metrics={metric: _array(kept["metrics"][metric]) for metric in METRICS},
+        distances={layer: _array(values) for layer, values in kept["distances"].items()},
+        distance_steps=np.array(kept["distance_steps"], dtype=int),
+        diverged=np.array(kept["diverged"]),
+        seconds=_array(kept["seconds"]),
+        settings=kept["settings"],
+        surroundings=kept["surroundings"],
+    )
+
+
+def write(name: str, history: History, folder: Path | None = None) -> Path:
+    """Write the record of a history, whole or not at all; return its path."""
+    file = (folder or Path(str(RECORDS))) / f"{name}.json"
+    kept = {
+        "settings": history.settings,
+        "surroundings": history.surroundings | _origin(),
+        "seconds": _rounded(history.seconds),
+        "runs": [run.to_dict() for run in history.runs],
+        "metrics": {metric: _rounded(values) for metric, values in history.metrics.items()},
+        "distance_steps": history.distance_steps.tolist(),
+        "distances": {layer: _rounded(values) for layer, values in history.distances.items()},
+        "diverged": history.diverged.tolist(),
+    }
+    # A line for each run, and one for each epoch: a change can be read.
+    text = json.dumps(kept, indent=1, ensure_ascii=False, allow_nan=False)
+    checkpoints.write_whole(file, lambda f: f.write(_compact(text).encode()))
+    return file
+
+
+def _rounded(values: Any) -> Any:
+    """Nested lists of numbers of ``DIGITS`` digits; None for NaN, which JSON has not."""
+    if isinstance(values, np.ndarray):
+        return [_rounded(value) for value in values]
+    return float(f"{values:.{DIGITS}g}") if math.isfinite(values) else None
+
+
+def _array(values: Any) -> Any:
+    return np.array(values, dtype=float)
+
+
+def _compact(text: str) -> str:
+    """Innermost lists and objects on one line each."""
+    return re.sub(
+        r"[\[{][^][{}]*[\]}]", lambda match: re.sub(r"\s*\n\s*", " ", match.group()), text
+    )
+
+
+def _origin() -> dict[str, str]:
+    """The date, and the commit of the code."""
+
+    def git(*command: str) -> str:
+        here = ["git", "-C", str(Path(__file__).parent)]
+        return subprocess.run([*here, *command], capture_output=True, text=True).stdout.strip()
+
+    changes = git("status", "--porcelain", "--untracked-files=no", "../*.py", ".")
+    return {
+        "date": datetime.date.today().isoformat(),
+        "commit": git("rev-parse", "--short=12", "HEAD") + ("+changes" if changes else ""),
+    }

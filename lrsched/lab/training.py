@@ -1,0 +1,486 @@
+"""Training many networks side by side: one program, a schedule for each."""
+
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .. import __version__
+from ..arguments import Optional, Whole
+from ..schedule import is_schedule
+from ..schedules import Constant
+from . import checkpoints
+from .data import Data, Split
+from .history import METRICS, History, Run
+from .models import Stack, lenet
+from .optimizers import SGD, Adam, StackOptimizer
+
+__all__ = ["batches", "fastest", "initial", "measure", "train"]
+
+Network = Callable[[], nn.Sequential]
+
+SIZES = (1, 2, 4, 8, 16, 32)
+CHUNKS = (32, 64, 128, 256)
+
+
+def train(
+    runs: Sequence[Run],
+    data: Data,
+    *,
+    epochs: int,
+    batch_size: int = 256,
+    optimizer: SGD | Adam | None = None,
+    network: Network | None = None,
+    group: int | None = None,
+    chunk: int | None = None,
+    distances_every: int | None = None,
+    checkpoint: str | Path | None = None,
+    checkpoint_seconds: float = 20.0,
+    device: torch.device | str | None = None,
+    name: str = "training",
+) -> History:
+    """Train one network for each run, many at a time, with the mean cross-entropy as the loss.
+
+    Runs of one seed start from the same weights and see the same batches in the same order.
+    They are split into groups; each group is one :class:`Stack`. A batch may be computed in
+    chunks whose gradients add up: fewer samples at a time stay in the processor's cache.
+
+    A run whose loss is no longer finite is marked in ``History.diverged``; the others of its
+    group go on as if it were not there.
+
+    Args:
+        runs: what to train. Schedules give the rate at each step, counted in batches from 0;
+            write one over epochs as ``schedule.per_epoch(steps)``.
+        data: the samples; see :func:`batches` for their order.
+        epochs: how often all training samples are seen.
+        batch_size: samples for one update; the last batch of an epoch may be smaller.
+        optimizer: :class:`SGD` or :class:`Adam`; None: ``SGD()``.
+        network: makes a network of layers that :class:`Stack` knows; None: ``lenet`` for the
+            size of the images.
+        group: runs computed at once, at least 1. None: the fastest on this machine, measured.
+            Name it where results must repeat to the last bit on other machines.
+        chunk: samples computed at once, at least 1. None: as for ``group``.
+        distances_every: steps from one measurement to the next of the distance of each layer
+            from its initial weights, first before step 0; None: none.
+        checkpoint: a file to keep the state in; None: none is kept. Killed at any moment and
+            started again with it, a training ends with the results, to the bit, that it would
+            have had.
+        checkpoint_seconds: the least time from one checkpoint to the next. They are written
+            after an epoch, and when a group is done.
+        device: where to train; None: a GPU if there is one, else the CPU.
+        name: what to write before the progress bar (``TQDM_DISABLE=1`` hides it).
+
+    Returns:
+        The results.
+
+    Raises:
+        TypeError or ValueError: an argument out of its range; two runs of one label and seed.
+        CheckpointError: a checkpoint that cannot be read or is of another training.
+    """
+    from tqdm import tqdm
+
+    runs = _checked_runs(runs)
+    epochs = Whole(low=1)("epochs", epochs)
+    batch_size = Whole(low=1)("batch_size", batch_size)
+    group = Optional(Whole(low=1))("group", group)
+    chunk = Optional(Whole(low=1))("chunk", chunk)
+    distances_every = Optional(Whole(low=1))("distances_every", distances_every)
+    optimizer = SGD() if optimizer is None else optimizer
+    if not isinstance(optimizer, SGD | Adam):
+        raise TypeError(f"optimizer must be lab.SGD(...) or lab.Adam(...), got {optimizer!r}")
+    make = network or (lambda: lenet(data.side, len(data.classes)))
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    file = None if checkpoint is None else Path(checkpoint)
+
+    samples = len(data.train.labels)
+    settings = {
+        "data": data.name,
+        "checksum": data.checksum,
+        "network": str(make()),
+        "optimizer": {"class": type(optimizer).__name__, **asdict(optimizer)},
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "steps_per_epoch": -(-samples // batch_size),
+        "samples": samples,
+        "distances_every": distances_every,
+    }
+    identity = settings | {
+        "runs": [run.to_dict() for run in runs],
+        "asked": [group, chunk],
+        "surroundings": _surroundings(device),
+    }
+    state = None if file is None else checkpoints.load(file, identity)
+    if state is None:
+        if group is None or chunk is None:
+            group, chunk = fastest(
+                make, data, batch_size, optimizer, device, group=group, chunk=chunk, runs=runs
+            )
+        state = {"group": group, "chunk": chunk, "done": [], "present": None}
+    group, chunk = state["group"], state["chunk"]
+
+    data = data.to(device)
+    done: list[dict[str, Any]] = state["done"]
+    groups = _groups(runs, group)
+    with tqdm(total=epochs * len(runs), desc=name, unit="epoch", smoothing=0.05) as bar:
+        bar.update(epochs * sum(len(places) for places in groups[: len(done)]))
+        for places in groups[len(done) :]:
+            trainer = _Group(
+                [runs[k] for k in places], data, make, optimizer, settings, chunk, device
+            )
+            if state["present"] is not None:
+                trainer.load_state_dict(state["present"])
+                bar.update(trainer.epoch * len(places))
+            kept = time.monotonic()
+            while trainer.epoch < epochs:
+                trainer.train_epoch()
+                bar.update(len(places))
+                if file and trainer.epoch < epochs and time.monotonic() - kept > checkpoint_seconds:
+                    state |= {"present": trainer.state_dict()}
+                    checkpoints.save(file, identity, state)
+                    kept = time.monotonic()
+            done.append(trainer.results())
+            state |= {"done": done, "present": None}
+            if file:
+                checkpoints.save(file, identity, state)
+    surroundings = _surroundings(device) | {"group": group, "chunk": chunk}
+    return _history(runs, groups, done, settings, surroundings)
+
+
+def initial(network: Network, seed: int) -> nn.Sequential:
+    """The network with the weights that PyTorch draws after ``torch.manual_seed(seed)``.
+
+    The state of the global generator stays as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return network()
+
+
+def batches(
+    split: Split, batch_size: int, seed: int, epoch: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The images and labels of each batch of an epoch, in an order that the seed decides."""
+    order = np.random.default_rng([seed, epoch]).permutation(len(split.labels))
+    index = torch.from_numpy(order).to(split.labels.device)
+    for part in torch.split(index, batch_size):
+        yield split.batch(part)
+
+
+class _Group:
+    """Runs of one seed in training: what :func:`train` does for one group."""
+
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        data: Data,
+        network: Network,
+        rule: SGD | Adam,
+        settings: dict[str, Any],
+        chunk: int,
+        device: torch.device,
+    ) -> None:
+        self.seed = runs[0].seed
+        self.data = data
+        self.chunk = chunk
+        self.batch_size = settings["batch_size"]
+        self.steps_per_epoch = settings["steps_per_epoch"]
+        self.distances_every = settings["distances_every"]
+        start = initial(network, self.seed)
+        self.stack = Stack([start] * len(runs), device)
+        self.start = {name: p.detach()[:1].clone() for name, p in self.stack.parameters.items()}
+        self.optimizer = StackOptimizer(rule, self.stack.parameters)
+        steps = np.arange(settings["epochs"] * self.steps_per_epoch)
+        planned = np.stack([run.schedule(steps) for run in runs], axis=1)
+        self.planned = torch.from_numpy(planned).to(device)
+        self.epoch = 0
+        self.seconds = 0.0
+        self.rates: list[Tensor] = []
+        self.losses: list[Tensor] = []
+        self.metrics: dict[str, list[Tensor]] = {metric: [] for metric in METRICS}
+        self.distances: dict[str, list[Tensor]] = {}
+
+    def train_epoch(self) -> None:
+        """Go through the training samples once, then look at the others."""
+        begun = time.perf_counter()
+        losses, right = [], torch.zeros(self.stack.size, device=self.planned.device)
+        first = self.epoch * self.steps_per_epoch
+        for step, (images, labels) in enumerate(
+            batches(self.data.train, self.batch_size, self.seed, self.epoch), first
+        ):
+            if self.distances_every and step % self.distances_every == 0:
+                self._measure()
+            self.optimizer.rates.copy_(self.planned[step])
+            loss, hits = self._gradients(images, labels)
+            self.optimizer.step()
+            self.rates.append(self.optimizer.rates.clone())
+            losses.append(loss)
+            right += hits
+        self.epoch += 1
+        self.losses += losses
+        sizes = torch.full((len(losses), 1), float(self.batch_size), device=right.device)
+        sizes[-1] = len(labels)
+        samples = len(self.data.train.labels)
+        values = [
+            (torch.stack(losses) * sizes).sum(0) / samples,
+            right / samples,
+            *self._evaluate(self.data.validation),
+            *self._evaluate(self.data.test),
+        ]
+        for metric, value in zip(METRICS, values, strict=True):
+            self.metrics[metric].append(value.cpu())
+        self.seconds += time.perf_counter() - begun
+
+    def _gradients(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Leave the gradients of each run's mean loss in the weights.
+
+        Returns the losses and the numbers of samples that were classified rightly, [runs].
+        """
+        self.optimizer.zero_grad()
+        losses = torch.zeros(self.stack.size, device=images.device)
+        right = torch.zeros_like(losses)
+        for x, y in zip(
+            torch.split(images, self.chunk), torch.split(labels, self.chunk), strict=True
+        ):
+            outputs = self.stack(x)
+            each = _cross_entropy(outputs, y) / len(labels)
+            torch.autograd.backward(each.sum())
+            losses += each.detach()
+            right += (outputs.detach().argmax(2) == y).sum(1)
+        return losses, right
+
+    @torch.no_grad()
+    def _evaluate(self, split: Split) -> tuple[Tensor, Tensor]:
+        """Mean loss and accuracy of each run, NaN without samples."""
+        if not len(split):
+            nothing = torch.full((self.stack.size,), torch.nan)
+            return nothing, nothing
+        losses = torch.zeros(self.stack.size, device=split.labels.device)
+        right = torch.zeros_like(losses)
+        part = 2 * self.chunk  # without gradients there is half as much to hold
+        for x, y in zip(
+            torch.split(split.images, part), torch.split(split.labels, part), strict=True
+        ):
+            outputs = self.stack(x)
+            losses += _cross_entropy(outputs, y)
+            right += (outputs.argmax(2) == y).sum(1)
+        return losses / len(split.labels), right / len(split.labels)
+
+    @torch.no_grad()
+    def _measure(self) -> None:
+        layers: dict[str, list[Tensor]] = {}
+        for name, p in self.stack.parameters.items():
+            start = self.start[name]
+            pair = torch.stack([
+                (p - start).flatten(1).square().sum(1), start.square().sum().expand(len(p))
+            ])  # fmt: skip
+            layers.setdefault(name.rpartition(".")[0], []).append(pair)
+        for layer, pairs in layers.items():
+            away, long = torch.stack(pairs).sum(0)
+            self.distances.setdefault(layer, []).append((away / long).sqrt().cpu())
+
+    _LISTS = ("rates", "losses")
+    _TABLES = ("metrics", "distances")
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the rest of the training depends on, and what was measured so far."""
+        return {
+            "epoch": self.epoch,
+            "seconds": self.seconds,
+            "parameters": {name: p.detach() for name, p in self.stack.parameters.items()},
+            "moments": self.optimizer.state,
+            "steps": self.optimizer.steps,
+            **{name: torch.stack(getattr(self, name)) for name in self._LISTS},
+            **{
+                name: {key: torch.stack(values) for key, values in getattr(self, name).items()}
+                for name in self._TABLES
+            },
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state that :meth:`state_dict` gave."""
+        device = self.planned.device
+        self.epoch, self.seconds = state["epoch"], state["seconds"]
+        with torch.no_grad():
+            for name, p in self.stack.parameters.items():
+                p.copy_(state["parameters"][name])
+            for name, tensors in self.optimizer.state.items():
+                for own, kept in zip(tensors, state["moments"][name], strict=True):
+                    own.copy_(kept)
+        self.optimizer.steps = state["steps"]
+        for name in self._LISTS:
+            setattr(self, name, list(state[name].to(device)))
+        for name in self._TABLES:
+            setattr(self, name, {key: list(values) for key, values in state[name].items()})
+
+    def results(self) -> dict[str, Any]:
+        """What was measured, as tensors [..., runs]."""
+        state = self.state_dict()
+        names = ("seconds", *self._LISTS, *self._TABLES)
+        return {
+            name: state[name].cpu() if isinstance(state[name], Tensor) else state[name]
+            for name in names
+        }
+
+
+def _cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
+    """The sum of the cross-entropies of each network, [networks]."""
+    networks = len(outputs)
+    each = F.cross_entropy(outputs.flatten(0, 1), labels.repeat(networks), reduction="none")
+    return each.view(networks, -1).sum(1)
+
+
+def _checked_runs(runs: Sequence[Run]) -> list[Run]:
+    runs = list(runs)
+    if not runs:
+        raise ValueError("runs must hold at least one run, got none")
+    seen = set()
+    for place, run in enumerate(runs):
+        if not isinstance(run, Run):
+            raise TypeError(f"runs[{place}] must be a lab.Run, got {run!r}")
+        is_schedule(f"runs[{place}].schedule", run.schedule)
+        Whole(low=0)(f"runs[{place}].seed", run.seed)
+        if (run.label, run.seed) in seen:
+            raise ValueError(
+                f"runs must have one run for each label and seed, got {run.label!r} with seed "
+                f"{run.seed} twice"
+            )
+        seen.add((run.label, run.seed))
+    return runs
+
+
+def _groups(runs: Sequence[Run], size: int) -> list[list[int]]:
+    """The places of the runs of each group: of one seed, at most ``size``, as even as can be."""
+    by_seed: dict[int, list[int]] = {}
+    for place, run in enumerate(runs):
+        by_seed.setdefault(run.seed, []).append(place)
+    groups: list[list[int]] = []
+    for places in by_seed.values():
+        count = -(-len(places) // size)
+        groups += [list(map(int, part)) for part in np.array_split(places, count)]
+    return groups
+
+
+def _history(
+    runs: Sequence[Run],
+    groups: list[list[int]],
+    done: list[dict[str, Any]],
+    settings: dict[str, Any],
+    surroundings: dict[str, Any],
+) -> History:
+    order = np.argsort(np.concatenate(groups))
+
+    def joined(parts: Iterable[Tensor]) -> Any:
+        return torch.cat(list(parts), dim=-1).numpy()[..., order]
+
+    rates, losses = joined(d["rates"] for d in done), joined(d["losses"] for d in done)
+    metrics = {m: joined(d["metrics"][m] for d in done) for m in METRICS}
+    distances = {
+        layer: joined(d["distances"][layer] for d in done) for layer in done[0]["distances"]
+    }
+    broken = ~np.isfinite(losses)
+    diverged = np.where(broken.any(0), broken.argmax(0), -1)
+    per_epoch = settings["steps_per_epoch"]
+    lost = (diverged >= 0) & (np.arange(settings["epochs"])[:, None] >= diverged // per_epoch)
+    for values in metrics.values():
+        values[lost] = np.nan
+    every = settings["distances_every"]
+    points = np.arange(0, len(rates), every) if every else np.arange(0)
+    seconds = [d["seconds"] / len(places) for d, places in zip(done, groups, strict=True)
+               for _ in places]  # fmt: skip
+    return History(
+        tuple(runs),
+        rates,
+        losses,
+        metrics,
+        distances,
+        points,
+        diverged,
+        np.array(seconds)[order],
+        settings,
+        surroundings,
+    )
+
+
+def _surroundings(device: torch.device) -> dict[str, Any]:
+    on_gpu = device.type == "cuda"
+    return {
+        "lrsched": __version__,
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name(device) if on_gpu else "CPU",
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def fastest(
+    network: Network,
+    data: Data,
+    batch_size: int = 256,
+    optimizer: SGD | Adam | None = None,
+    device: torch.device | str = "cpu",
+    *,
+    group: int | None = None,
+    chunk: int | None = None,
+    runs: Sequence[Run] | None = None,
+) -> tuple[int, int]:
+    """The numbers of runs and of samples to compute at once that are fastest here, measured.
+
+    Args:
+        network, data, batch_size, optimizer, device: as for :func:`train`.
+        group, chunk: one of the two numbers, if it is given.
+        runs: what will be trained; no group is larger than the most runs of one seed.
+
+    Returns:
+        ``group, chunk``.
+    """
+    costs = measure(network, data, batch_size, optimizer, device, group, chunk, runs)
+    return min(costs, key=lambda pair: costs[pair])
+
+
+def measure(
+    network: Network,
+    data: Data,
+    batch_size: int = 256,
+    optimizer: SGD | Adam | None = None,
+    device: torch.device | str = "cpu",
+    group: int | None = None,
+    chunk: int | None = None,
+    runs: Sequence[Run] | None = None,
+) -> dict[tuple[int, int], float]:
+    """The seconds for one update of one network, by group and chunk; see :func:`fastest`."""
+    device = torch.device(device)
+    most = max(map(len, _groups(runs, len(runs)))) if runs else SIZES[-1]
+    # Groups are as even as can be: of 5 runs, no more than 4 at once means 3 and 2.
+    sizes = [group] if group else sorted({-(-most // -(-most // size)) for size in SIZES})
+    chunks = [chunk] if chunk else [c for c in CHUNKS if c < batch_size] + [batch_size]
+    index = torch.arange(min(batch_size, len(data.train.labels)))
+    images, labels = data.to(device).train.batch(index.to(device))
+    settings = {"epochs": 1, "batch_size": batch_size, "steps_per_epoch": 1,
+                "distances_every": None}  # fmt: skip
+    costs = {}
+    for size in sizes:
+        some = [Run(str(k), Constant(0.01)) for k in range(size)]
+        for part in chunks:
+            trainer = _Group(some, data, network, optimizer or SGD(), settings, part, device)
+            best = float("inf")
+            for _ in range(3):
+                _wait(device)
+                begun = time.perf_counter()
+                trainer._gradients(images, labels)
+                trainer.optimizer.step()
+                _wait(device)
+                best = min(best, time.perf_counter() - begun)
+            costs[size, part] = best / size
+    return costs
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
