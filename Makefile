@@ -24,7 +24,7 @@ EXECUTED := $(CHAPTERS:%=_build/executed/$(EDITION)/%.ipynb)
 SITE     := _build/html
 say       = @echo "==> $(1)"
 
-.PHONY: help book test test-package test-chapters serve benchmark address clean executed FORCE
+.PHONY: help book test test-package test-chapters serve benchmark record address clean executed FORCE
 .DELETE_ON_ERROR:
 
 help:
@@ -32,6 +32,7 @@ help:
 	@echo "make test       lint, types, unit tests, and every notebook"
 	@echo "make serve      open the built book at http://localhost:$(PORT)"
 	@echo "make benchmark  measure what a schedule costs"
+	@echo "make record     train the full edition and write its records (two hours on two cores)"
 	@echo "make address URL=https://github.com/you/repository"
 	@echo "                set the public address everywhere"
 	@echo "make clean      remove all that was made"
@@ -74,6 +75,12 @@ serve:
 
 benchmark: $(ENV)
 	@for script in benchmarks/*.py; do echo "==> $$script"; $(BIN)/python $$script || exit 1; done
+
+# One process on all cores. Stopped and started again, it goes on where it was.
+record: $(ENV)
+	@env -u MKL_NUM_THREADS -u OMP_NUM_THREADS -u OPENBLAS_NUM_THREADS \
+		LRSCHED_EDITION=full LRSCHED_RECORD=_build/record \
+		$(BIN)/python book/record.py $$(grep -l "lab\.experiment" book/*.ipynb)
 
 address:
 	@$(PYTHON) book/address.py set "$(URL)"
