@@ -11,7 +11,7 @@ from .schedule import Schedule
 if TYPE_CHECKING:
     import matplotlib.axes
 
-__all__ = ["plot_schedule", "use_style"]
+__all__ = ["plot_band", "plot_schedule", "use_style"]
 
 STYLE: dict[Any, Any] = {
     "figure.figsize": (6.0, 3.5),
@@ -66,17 +66,50 @@ def plot_schedule(
         TypeError or ValueError: for steps that the schedule refuses.
         ImportError: without Matplotlib (``pip install lrsched[plot]``).
     """
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError("drawing needs Matplotlib: pip install 'lrsched[plot]'") from error
-
     if isinstance(steps, numbers.Real):
         steps = np.arange(Whole(low=1)("steps", steps) + 1)
     rates = schedule(steps)
-    if ax is None:
-        ax = plt.gca()
+    ax = _axes(ax)
     ax.plot(steps, rates, **{"label": repr(schedule)} | line)
     ax.set_xlabel("step")
     ax.set_ylabel("learning rate")
     return ax
+
+
+def plot_band(
+    x: Any, values: Any, ax: "matplotlib.axes.Axes | None" = None, **line: Any
+) -> "matplotlib.axes.Axes":
+    """Draw the mean over seeds as a line, and from the least to the largest as a band.
+
+    Args:
+        x: where the values were measured, [points].
+        values: one column for each seed, [points, seeds]. NaN, of runs that diverged, is left
+            out.
+        ax: the Matplotlib axes to draw on; None: those in use, or new ones.
+        **line: passed on to ``Axes.plot``.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: other shapes.
+        ImportError: without Matplotlib (``pip install lrsched[plot]``).
+    """
+    values = np.ma.masked_invalid(np.asarray(values, dtype=float))
+    if values.ndim != 2 or len(values) != len(x):
+        raise ValueError(
+            f"values must be of shape [{len(x)}, seeds], as long as x, got {list(values.shape)}"
+        )
+    ax = _axes(ax)
+    (drawn,) = ax.plot(x, values.mean(1), **line)
+    low, high = values.min(1), values.max(1)
+    ax.fill_between(x, low, high, color=drawn.get_color(), alpha=0.2, linewidth=0)
+    return ax
+
+
+def _axes(ax: "matplotlib.axes.Axes | None") -> "matplotlib.axes.Axes":
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError("drawing needs Matplotlib: pip install 'lrsched[plot]'") from error
+    return plt.gca() if ax is None else ax

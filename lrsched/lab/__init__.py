@@ -3,7 +3,7 @@
 ``pip install 'lrsched[lab]'``. The rest of the package never imports it.
 """
 
-from . import models
+from .claims import interval, verdict
 from .data import Data, DataError, Split, digits, fashion_mnist
 from .editions import Plan, edition, plan
 from .history import History, Run
@@ -27,9 +27,10 @@ __all__ = [
     "experiment",
     "fashion_mnist",
     "fastest",
+    "interval",
     "lenet",
-    "models",
     "plan",
     "record",
     "train",
+    "verdict",
 ]
