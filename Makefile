@@ -12,8 +12,9 @@ export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export TF_NUM_INTEROP_THREADS := 1
 export TF_NUM_INTRAOP_THREADS := 1
-# Keep TensorFlow's log off the pages, and the reader's own settings out of the runs.
+# Keep TensorFlow's log and progress bars off the pages, and the reader's own settings out of the runs.
 export TF_CPP_MIN_LOG_LEVEL := 3
+export TQDM_DISABLE := 1
 export KERAS_BACKEND := tensorflow
 export JUPYTER_PREFER_ENV_PATH := 1
 
@@ -22,6 +23,7 @@ ENV      := .venv/ready
 CHAPTERS := $(patsubst book/%.ipynb,%,$(wildcard book/*.ipynb))
 EXECUTED := $(CHAPTERS:%=_build/executed/$(EDITION)/%.ipynb)
 SITE     := _build/html
+ON_ALL_CORES := env -u MKL_NUM_THREADS -u OMP_NUM_THREADS -u OPENBLAS_NUM_THREADS
 say       = @echo "==> $(1)"
 
 .PHONY: help book test test-package test-chapters serve benchmark record address clean executed FORCE
@@ -31,7 +33,7 @@ help:
 	@echo "make book       build the book into $(SITE) (LRSCHED_EDITION=full for the full edition)"
 	@echo "make test       lint, types, unit tests, and every notebook"
 	@echo "make serve      open the built book at http://localhost:$(PORT)"
-	@echo "make benchmark  measure what a schedule costs"
+	@echo "make benchmark  measure what a schedule costs, and training side by side"
 	@echo "make record     train the full edition and write its records (two hours on two cores)"
 	@echo "make address URL=https://github.com/you/repository"
 	@echo "                set the public address everywhere"
@@ -74,12 +76,12 @@ serve:
 	exec $(PYTHON) -m http.server $(PORT) --bind 127.0.0.1 --directory $(SITE)
 
 benchmark: $(ENV)
-	@for script in benchmarks/*.py; do echo "==> $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in benchmarks/*.py; do \
+		echo "==> $$script"; $(ON_ALL_CORES) $(BIN)/python $$script || exit 1; done
 
 # One process on all cores. Stopped and started again, it goes on where it was.
 record: $(ENV)
-	@env -u MKL_NUM_THREADS -u OMP_NUM_THREADS -u OPENBLAS_NUM_THREADS \
-		LRSCHED_EDITION=full LRSCHED_RECORD=_build/record \
+	@$(ON_ALL_CORES) -u TQDM_DISABLE LRSCHED_EDITION=full LRSCHED_RECORD=_build/record \
 		$(BIN)/python book/record.py $$(grep -l "lab\.experiment" book/*.ipynb)
 
 address:

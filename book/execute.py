@@ -16,7 +16,7 @@ from pathlib import Path
 
 import nbformat
 
-CELL_TIMEOUT = 1800  # seconds; nbmake counts for each cell
+CELL_TIMEOUT = 4 * 3600  # seconds; in the full edition one cell trains for up to an hour
 
 
 def execute(source, work):

@@ -24,6 +24,9 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             write(file)
             file.flush()
             os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(draft, 0o666 & ~umask)  # as any new file; mkstemp's is for the owner alone
         os.replace(draft, path)
     except BaseException:
         os.unlink(draft)
