@@ -48,22 +48,22 @@ class Plan:
 # For each experiment: epochs, seeds, validation images.
 QUICK = {
     "lenet-schedules": (30, 3, 200),
-    "lenet-base-rates": (8, 3, 200),
-    "warmup-lengths": (3, 6, 200),
-    "warmup-before-any": (6, 3, 200),
+    "lenet-base-rates": (6, 3, 200),
+    "warmup-lengths": (3, 5, 200),
+    "warmup-before-any": (4, 3, 200),
     "warmup-distances": (3, 3, 200),
     "warmup-adam": (3, 3, 200),
-    "polynomial-powers": (8, 3, 200),
+    "polynomial-powers": (6, 3, 200),
     "wide-cosine": (4, 1, 200),
 }
 FULL = {
     "lenet-schedules": (30, 5, 0),
-    "lenet-base-rates": (8, 3, 5000),
-    "warmup-lengths": (3, 6, 0),
-    "warmup-before-any": (6, 5, 0),
+    "lenet-base-rates": (6, 3, 5000),
+    "warmup-lengths": (3, 5, 0),
+    "warmup-before-any": (4, 4, 0),
     "warmup-distances": (3, 5, 0),
     "warmup-adam": (3, 5, 0),
-    "polynomial-powers": (8, 3, 5000),
+    "polynomial-powers": (6, 3, 5000),
     "wide-cosine": (4, 1, 0),
 }
 

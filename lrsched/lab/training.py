@@ -103,7 +103,7 @@ def train(
     settings = {
         "data": data.name,
         "checksum": data.checksum,
-        "network": str(make()),
+        "network": str(initial(make, 0)),
         "optimizer": {"class": type(optimizer).__name__, **asdict(optimizer)},
         "epochs": epochs,
         "batch_size": batch_size,
@@ -123,6 +123,8 @@ def train(
                 make, data, batch_size, optimizer, device, group=group, chunk=chunk, runs=runs
             )
         state = {"group": group, "chunk": chunk, "done": [], "present": None}
+        if file:  # the sizes decide the last bits: they are kept from the start
+            checkpoints.save(file, identity, state)
     group, chunk = state["group"], state["chunk"]
 
     data = data.to(device)
@@ -345,7 +347,8 @@ def _checked_runs(runs: Sequence[Run]) -> list[Run]:
         if not isinstance(run, Run):
             raise TypeError(f"runs[{place}] must be a lab.Run, got {run!r}")
         is_schedule(f"runs[{place}].schedule", run.schedule)
-        Whole(low=0)(f"runs[{place}].seed", run.seed)
+        seed = Whole(low=0)(f"runs[{place}].seed", run.seed)
+        runs[place] = Run(run.label, run.schedule, seed)  # a plain int: it goes into files
         if (run.label, run.seed) in seen:
             raise ValueError(
                 f"runs must have one run for each label and seed, got {run.label!r} with seed "
