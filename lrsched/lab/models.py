@@ -75,7 +75,8 @@ class Stack:
             new first axis.
 
     Raises:
-        TypeError: a network that is no ``nn.Sequential``, or has another layer.
+        TypeError: a network that is no ``nn.Sequential`` or has a ``forward`` of its own, or has
+            another layer.
         ValueError: no network, or networks that differ in more than their weights.
 
     >>> stack = Stack([lenet() for _ in range(3)])
@@ -89,7 +90,7 @@ class Stack:
         if not networks:
             raise ValueError("networks must hold at least one network, got none")
         for network in networks:
-            if not isinstance(network, nn.Sequential):
+            if getattr(type(network), "forward", None) is not nn.Sequential.forward:
                 raise TypeError(
                     f"networks must be torch.nn.Sequential, got a {type(network).__name__}"
                 )
@@ -117,7 +118,9 @@ class Stack:
         """
         layers: list[Callable[[Tensor], Tensor]] = []
         kind, fresh = "shared", False  # fresh: the values may be overwritten
-        parts = list(self._template.named_children())
+        first: dict[nn.Module, str] = {}  # a layer at two places has one name, its first
+        parts = [(first.setdefault(layer, name), layer) for name, layer in
+                 self._template._modules.items() if layer is not None]  # fmt: skip
         for position, (_, layer) in enumerate(parts[:-1]):
             if isinstance(layer, nn.ReLU) and isinstance(parts[position + 1][1], nn.MaxPool2d):
                 # The two commute exactly, and after pooling there is a quarter left to do.
@@ -140,8 +143,11 @@ class Stack:
                     layers.append(torch.tanh)
                     fresh = False
                 case nn.Flatten(start_dim=1, end_dim=-1):
-                    if kind != "rows":
-                        layers.append(self._rows if kind == "maps" else _flat)
+                    if kind == "maps":
+                        layers.append(self._rows)
+                        kind = "rows"
+                    elif kind == "shared":
+                        layers.append(_flat)
                     fresh = False
                 case _:
                     raise TypeError(

@@ -415,7 +415,7 @@ def _surroundings(device: torch.device) -> dict[str, Any]:
     on_gpu = device.type == "cuda"
     return {
         "lrsched": __version__,
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "device": torch.cuda.get_device_name(device) if on_gpu else "CPU",
         "machine": platform.machine(),
         "threads": torch.get_num_threads(),
