@@ -16,7 +16,9 @@ from pathlib import Path
 
 import nbformat
 
-CELL_TIMEOUT = 4 * 3600  # seconds; in the full edition one cell trains for up to an hour
+CELL_TIMEOUT = (
+    4 * 3600
+)  # seconds; in the full edition one cell trains for up to an hour
 
 
 def execute(source, work):

@@ -47,7 +47,7 @@ def load(path: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
         return None
     try:
         kept = torch.load(path, map_location="cpu", weights_only=True)
-        found, state = kept["settings"], kept["state"]
+        found, state = dict(kept["settings"]), dict(kept["state"])
     except Exception as error:
         raise CheckpointError(
             f"checkpoint {path} cannot be read ({type(error).__name__}): delete it to start anew"
@@ -62,7 +62,7 @@ def load(path: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
             f"checkpoint {path} is of another training ({'; '.join(different)}): "
             "name another file, or delete it to start anew"
         )
-    return dict(state)
+    return state
 
 
 def _short(value: Any) -> str:

@@ -105,7 +105,9 @@ class Stack:
         for name, first in networks[0].named_parameters():
             each = [network.get_parameter(name).detach() for network in networks]
             stacked = torch.stack(each).to(device or first.device)
-            if stacked.dim() == 5:  # of a convolution: the order of channels_last
+            if stacked.dim() == 5 and stacked.shape[:2].numel() > 1:
+                # Of a convolution: the order of channels_last, but for a single output channel,
+                # which some of PyTorch's convolutions refuse in it.
                 stacked = stacked.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
             self.parameters[name] = stacked.requires_grad_()
         self._layers = self._compile()

@@ -61,8 +61,12 @@ def record(name: str) -> History:
     """
     file = RECORDS / f"{name}.json"
     if not file.is_file():
-        known = sorted(f.name[:-5] for f in RECORDS.iterdir() if f.name.endswith(".json"))
-        raise ValueError(f"name must be one of {', '.join(map(repr, known))}, got {name!r}")
+        files = RECORDS.iterdir() if RECORDS.is_dir() else ()
+        known = sorted(f.name[:-5] for f in files if f.name.endswith(".json"))
+        raise ValueError(
+            f"name must be that of a record ({', '.join(map(repr, known)) or 'there is none'}), "
+            f"got {name!r}"
+        )
     kept = json.loads(file.read_text(encoding="utf-8"))
     return History(
         runs=tuple(Run.from_dict(run) for run in kept["runs"]),
@@ -122,8 +126,9 @@ def _origin() -> dict[str, str]:
         here = ["git", "-C", str(Path(__file__).parent)]
         return subprocess.run([*here, *command], capture_output=True, text=True).stdout.strip()
 
-    changes = git("status", "--porcelain", "--untracked-files=no", "../*.py", ".")
-    return {
-        "date": datetime.date.today().isoformat(),
-        "commit": git("rev-parse", "--short=12", "HEAD") + ("+changes" if changes else ""),
-    }
+    try:
+        changes = git("status", "--porcelain", "--untracked-files=no", "../*.py", ".")
+        commit = git("rev-parse", "--short=12", "HEAD") + ("+changes" if changes else "")
+    except FileNotFoundError:  # no git here
+        commit = ""
+    return {"date": datetime.date.today().isoformat(), "commit": commit or "unknown"}

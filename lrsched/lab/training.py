@@ -72,8 +72,8 @@ def train(
         checkpoint: a file to keep the state in; None: none is kept. Killed at any moment and
             started again with it, a training ends with the results, to the bit, that it would
             have had.
-        checkpoint_seconds: the least time from one checkpoint to the next. They are written
-            after an epoch, and when a group is done.
+        checkpoint_seconds: the least time from one checkpoint to the next. They are written at
+            the start, after an epoch, and when a group is done.
         device: where to train; None: a GPU if there is one, else the CPU.
         name: what to write before the progress bar (``TQDM_DISABLE=1`` hides it).
 
@@ -96,7 +96,9 @@ def train(
     if not isinstance(optimizer, SGD | Adam):
         raise TypeError(f"optimizer must be lab.SGD(...) or lab.Adam(...), got {optimizer!r}")
     make = network or (lambda: lenet(data.side, len(data.classes)))
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(device)
     file = None if checkpoint is None else Path(checkpoint)
 
     samples = len(data.train.labels)
@@ -393,6 +395,8 @@ def _history(
     lost = (diverged >= 0) & (np.arange(settings["epochs"])[:, None] >= diverged // per_epoch)
     for values in metrics.values():
         values[lost] = np.nan
+    for part in ("validation", "test"):  # weights may also overflow in an epoch's last update
+        metrics[f"{part}_accuracy"][~np.isfinite(metrics[f"{part}_loss"])] = np.nan
     every = settings["distances_every"]
     points = np.arange(0, len(rates), every) if every else np.arange(0)
     seconds = [d["seconds"] / len(places) for d, places in zip(done, groups, strict=True)

@@ -1,0 +1,459 @@
+"""Checkpoints: a training killed at any moment and started again gives the same bits."""
+
+import contextlib
+import dataclasses
+import itertools
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import lrsched as L
+from lrsched.lab import SGD, Adam, Run, digits, train, training
+from lrsched.lab.checkpoints import CheckpointError, write_whole
+
+RUNS = [
+    Run("constant", L.Constant(0.01)),
+    Run("cosine", L.Cosine(0.02, 80)),
+    Run("warmup", L.Constant(0.01).warmup(30)),
+    Run("constant", L.Constant(0.01), 1),
+]
+DATA = digits()
+
+
+def mlp():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
+
+
+# Killed
+
+# For each line of its input, "OPTIMIZER CHECKPOINT RESULT" ("-": without a checkpoint), it
+# starts a child that trains, writes its id, waits for it and writes how it ended. A fork takes
+# milliseconds where a fresh process would take seconds to import PyTorch.
+PARENT = """
+import os, sys
+import numpy as np
+import lrsched as L
+from lrsched.lab import SGD, Adam, Run, digits, lenet, train
+
+data = digits()
+runs = [
+    Run(label, schedule, seed)
+    for seed in (0, 1)
+    for label, schedule in [
+        ("a", L.Constant(0.01)), ("b", L.Cosine(0.02, 100)), ("c", L.Constant(0.01).warmup(30)),
+    ]
+]
+optimizers = {"SGD": SGD(momentum=0.9, nesterov=True), "Adam": Adam()}
+print("ready", flush=True)
+for line in sys.stdin:
+    optimizer, checkpoint, result = line.split()
+    child = os.fork()
+    if not child:
+        history = train(
+            runs, data, epochs=3, batch_size=100, optimizer=optimizers[optimizer], group=2,
+            chunk=50, distances_every=4, checkpoint=None if checkpoint == "-" else checkpoint,
+            checkpoint_seconds=0, network=lambda: lenet(8),
+        )
+        history.check_rates()
+        np.savez(
+            result, rates=history.rates, losses=history.losses, diverged=history.diverged,
+            **history.metrics, **{"at " + name: d for name, d in history.distances.items()},
+        )
+        os._exit(0)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def parent():
+    environment = os.environ | {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+        env=environment,
+        cwd=Path(__file__).parents[1],
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        yield process
+        process.stdin.close()
+
+
+def start(parent, *line):
+    """Start a training; the id of its process."""
+    print(*line, file=parent.stdin, flush=True)
+    return int(parent.stdout.readline())
+
+
+def ended(parent):
+    return int(parent.stdout.readline())
+
+
+def alive(child):
+    try:
+        os.kill(child, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def writing(folder, file):
+    """Whether a draft is there."""
+    return any(path != file for path in folder.iterdir())
+
+
+def number(file):
+    """Another one for each file of this name."""
+    return file.stat().st_ino if file.exists() else None
+
+
+@pytest.mark.parametrize("optimizer", ["SGD", "Adam"])
+def test_killed_at_any_moment(parent, tmp_path, optimizer):
+    """At random, in the middle of writing, and soon after a file is written, in turn."""
+    start(parent, optimizer, "-", tmp_path / "whole.npz")
+    assert ended(parent) == 0
+
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    file, result = folder / "run.checkpoint", tmp_path / "resumed.npz"
+    kills = states = 0
+    for attempt in itertools.count():
+        assert attempt < 200
+        before = number(file)
+        child = start(parent, optimizer, file, result)
+        while attempt % 3 and alive(child):
+            if writing(folder, file) if attempt % 3 == 1 else number(file) != before:
+                break
+            time.sleep(0.0002)
+        if attempt % 3 != 1:
+            time.sleep(random.uniform(0, 0.1))
+        with contextlib.suppress(ProcessLookupError):  # it came to its end
+            os.kill(child, signal.SIGKILL)
+        code = ended(parent)
+        for path in folder.iterdir():
+            if path != file:
+                path.unlink()
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL
+        kills += 1
+        states += number(file) != before
+    assert kills >= 3
+    assert states >= 2  # it went on from states, not from the start alone
+    with np.load(tmp_path / "whole.npz") as whole, np.load(result) as resumed:
+        assert set(whole) == set(resumed)
+        assert len(whole["losses"]) == 39
+        for name in whole:
+            np.testing.assert_array_equal(whole[name], resumed[name], err_msg=name)
+
+
+class Stopped(Exception):
+    pass
+
+
+def stop_after(monkeypatch, epochs):
+    """From the call after so many epochs on, training fails."""
+    go = training._Group.train_epoch
+    left = [epochs]
+
+    def train_epoch(self):
+        if not left[0]:
+            raise Stopped
+        left[0] -= 1
+        go(self)
+
+    monkeypatch.setattr(training._Group, "train_epoch", train_epoch)
+
+
+def results(history):
+    return {
+        "rates": history.rates,
+        "losses": history.losses,
+        "diverged": history.diverged,
+        "steps": history.distance_steps,
+        **history.metrics,
+        **history.distances,
+    }
+
+
+def same(left, right):
+    assert left.runs == right.runs
+    assert left.settings == right.settings
+    assert left.surroundings == right.surroundings
+    left, right = results(left), results(right)
+    assert left.keys() == right.keys()
+    for name in left:
+        np.testing.assert_array_equal(left[name], right[name], err_msg=name)
+
+
+ARGUMENTS = {
+    "epochs": 3,
+    "batch_size": 300,
+    "network": mlp,
+    "group": 2,
+    "chunk": 300,
+    "checkpoint_seconds": 0,
+}
+
+
+@pytest.mark.parametrize("optimizer", [SGD(), SGD(0.9, 0.01), Adam(weight_decay=0.01)], ids=repr)
+def test_stopped_after_every_number_of_epochs(monkeypatch, tmp_path, optimizer):
+    """Three groups of three epochs each."""
+    arguments = ARGUMENTS | {"optimizer": optimizer, "distances_every": 2}
+    whole = train(RUNS, DATA, **arguments)
+    for epochs in range(10):
+        file = tmp_path / "new" / f"{epochs}.checkpoint"
+        with monkeypatch.context() as patch:
+            stop_after(patch, epochs)
+            if epochs < 9:
+                with pytest.raises(Stopped):
+                    train(RUNS, DATA, checkpoint=file, **arguments)
+            else:
+                train(RUNS, DATA, checkpoint=file, **arguments)
+        with monkeypatch.context() as patch:
+            stop_after(patch, 9 - epochs)  # not one epoch more than are missing
+            resumed = train(RUNS, DATA, checkpoint=str(file), **arguments)
+        same(whole, resumed)
+        assert (resumed.seconds > 0).all()
+
+
+def test_resumed_with_a_diverged_run(monkeypatch, tmp_path):
+    runs = [*RUNS[:1], Run("huge", L.Constant(1e30)), RUNS[1]]
+    arguments = ARGUMENTS | {"group": 3}
+    whole = train(runs, DATA, **arguments)
+    assert whole.diverged[1] >= 0
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        with pytest.raises(Stopped):
+            train(runs, DATA, checkpoint=tmp_path / "c", **arguments)
+    same(whole, train(runs, DATA, checkpoint=tmp_path / "c", **arguments))
+
+
+def test_seconds_add_up(monkeypatch, tmp_path):
+    """By a clock that ticks when it is read: an epoch takes 1."""
+    ticks = map(float, itertools.count())
+    clock = types.SimpleNamespace(perf_counter=ticks.__next__, monotonic=time.monotonic)
+    monkeypatch.setattr(training, "time", clock)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 2)
+        with pytest.raises(Stopped):
+            train(RUNS, DATA, checkpoint=tmp_path / "c", **ARGUMENTS)
+    history = train(RUNS, DATA, checkpoint=tmp_path / "c", **ARGUMENTS)
+    assert history.seconds.tolist() == [1.5, 1.5, 3, 3]  # three epochs, by runs at once
+
+
+def test_a_finished_checkpoint_trains_no_more(monkeypatch, tmp_path):
+    first = train(RUNS, DATA, checkpoint=tmp_path / "c", **ARGUMENTS)
+    kept = (tmp_path / "c").read_bytes()
+    stop_after(monkeypatch, 0)
+    second = train(RUNS, DATA, checkpoint=tmp_path / "c", **ARGUMENTS)
+    same(first, second)
+    assert (first.seconds == second.seconds).all()
+    assert (tmp_path / "c").read_bytes() == kept
+
+
+def test_sizes_once_measured_stay(monkeypatch, tmp_path):
+    """Else the second start might choose others, and other last digits."""
+    arguments = ARGUMENTS | {"group": None, "chunk": None, "checkpoint": tmp_path / "c"}
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "fastest", lambda *_, **__: (2, 70))
+        stop_after(patch, 4)
+        with pytest.raises(Stopped):
+            train(RUNS, DATA, **arguments)
+    monkeypatch.setattr(training, "fastest", None)
+    history = train(RUNS, DATA, **arguments)
+    assert (history.surroundings["group"], history.surroundings["chunk"]) == (2, 70)
+    whole = train(RUNS, DATA, **ARGUMENTS | {"chunk": 70})
+    same(whole, history)
+
+
+def test_seldom(monkeypatch, tmp_path):
+    """At the start and when a group is done, but in between not before the time is up."""
+    saved = []
+    monkeypatch.setattr(training.checkpoints, "save", lambda *a: saved.append(len(a[2]["done"])))
+    train(RUNS, DATA, checkpoint=tmp_path / "c", **ARGUMENTS | {"checkpoint_seconds": 3600})
+    assert saved == [0, 1, 2, 3]
+
+
+# Refused
+
+
+@pytest.fixture(scope="module")
+def half_done(tmp_path_factory):
+    """The bytes of a checkpoint in the middle of a training."""
+    file = tmp_path_factory.mktemp("half") / "c"
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, 4)
+        with pytest.raises(Stopped):
+            train(RUNS, DATA, checkpoint=file, **ARGUMENTS)
+    return file.read_bytes()
+
+
+def relabelled():
+    return [dataclasses.replace(run, label=f"{run.label}!") for run in RUNS]
+
+
+def wider():
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 17), nn.ReLU(), nn.Linear(17, 10))
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"epochs": 4}, "epochs: 3 there, 4 here"),
+        ({"batch_size": 299}, "batch_size: 300 there, 299 here"),
+        ({"group": 3}, r"asked: \[2, 300\] there, \[3, 300\] here"),
+        ({"chunk": None}, r"asked: \[2, 300\] there, \[2, None\] here"),
+        ({"optimizer": SGD(0.5)}, "optimizer: "),
+        ({"optimizer": Adam()}, "optimizer: "),
+        ({"distances_every": 1}, "distances_every: None there, 1 here"),
+        ({"network": wider}, "network: "),
+        ({"data": digits(seed=1)}, "checksum: "),
+        ({"data": digits(validation=100)}, "checksum: .*samples: 1297 there, 1397 here"),
+        ({"data": dataclasses.replace(DATA, name="others")}, "data: 'digits' there, 'others' here"),
+        ({"runs": RUNS[:3]}, "runs: "),
+        ({"runs": RUNS[::-1]}, "runs: "),
+        ({"runs": relabelled()}, "runs: "),
+        ({"runs": [*RUNS[:3], dataclasses.replace(RUNS[3], seed=2)]}, "runs: "),
+        (
+            {"runs": [*RUNS[:3], dataclasses.replace(RUNS[3], schedule=L.Constant(0.02))]},
+            "runs: ",
+        ),
+    ],
+)
+def test_of_another_training(half_done, tmp_path, other, message):
+    file = tmp_path / "my.checkpoint"
+    file.write_bytes(half_done)
+    arguments = {"runs": RUNS, "data": DATA} | ARGUMENTS | other
+    with pytest.raises(CheckpointError, match=message) as caught:
+        train(arguments.pop("runs"), arguments.pop("data"), checkpoint=file, **arguments)
+    assert str(file) in str(caught.value)
+    assert "delete it to start anew" in str(caught.value)
+    assert len(str(caught.value)) < 600 + len(str(file))
+    assert file.read_bytes() == half_done
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_of_another_version(half_done, tmp_path, monkeypatch):
+    """Another PyTorch may round otherwise: the results would be of neither."""
+    file = tmp_path / "c"
+    file.write_bytes(half_done)
+    monkeypatch.setattr(torch, "__version__", "0.0")
+    with pytest.raises(CheckpointError, match="surroundings: "):
+        train(RUNS, DATA, checkpoint=file, **ARGUMENTS)
+    assert file.read_bytes() == half_done
+
+
+@pytest.mark.parametrize("share", [0, 1e-3, 0.01, 0.3, 0.5, 0.9, 0.99, -1])
+def test_cut_short(half_done, tmp_path, share):
+    file = tmp_path / "c"
+    file.write_bytes(half_done[: share if share < 0 else int(share * len(half_done))])
+    refused(file)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\0" * 10_000, b"not a checkpoint\n" * 100, random.Random(0).randbytes(10_000)],
+    ids=["empty", "zeros", "text", "random"],
+)
+def test_garbage(tmp_path, content):
+    file = tmp_path / "c"
+    file.write_bytes(content)
+    refused(file)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        torch.zeros(3),
+        [1, 2],
+        {"weight": torch.zeros(3)},
+        {"settings": 5, "state": {}},
+        {"settings": {}, "state": {}},
+        {"settings": {}, "state": None},
+    ],
+    ids=repr,
+)
+def test_another_file_of_pytorch(tmp_path, content):
+    file = tmp_path / "c"
+    torch.save(content, file)
+    refused(file)
+
+
+def refused(file):
+    before = file.read_bytes()
+    with pytest.raises(CheckpointError) as caught:
+        train(RUNS, DATA, checkpoint=file, **ARGUMENTS)
+    assert str(file) in str(caught.value)
+    assert "delete it to start anew" in str(caught.value)
+    assert file.read_bytes() == before
+    assert list(file.parent.iterdir()) == [file]
+
+
+# Whole or not at all
+
+
+def test_write_whole(tmp_path):
+    file = tmp_path / "a" / "b" / "file"
+    for content in (b"old", b"new and longer", b""):
+        write_whole(file, lambda f, content=content: f.write(content))
+        assert file.read_bytes() == content
+        assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+@pytest.mark.parametrize("old", [b"old", None])
+def test_an_error_while_writing(tmp_path, error, old):
+    file = tmp_path / "file"
+    if old:
+        file.write_bytes(old)
+
+    def write(f):
+        f.write(b"half of the n")
+        f.flush()
+        assert len(list(tmp_path.iterdir())) == (2 if old else 1)
+        raise error
+
+    with pytest.raises(error):
+        write_whole(file, write)
+    assert list(tmp_path.iterdir()) == ([file] if old else [])
+    assert not old or file.read_bytes() == old
+
+
+@pytest.mark.parametrize("step", ["fsync", "chmod", "replace"])
+def test_an_error_at_the_end(tmp_path, monkeypatch, step):
+    file = tmp_path / "file"
+    file.write_bytes(b"old")
+
+    def fail(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, step, fail)
+    with pytest.raises(OSError, match="no space left"):
+        write_whole(file, lambda f: f.write(b"new"))
+    assert file.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_mode(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        write_whole(tmp_path / "file", lambda f: f.write(b"new"))
+        assert os.umask(umask) == umask
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o666 & ~umask

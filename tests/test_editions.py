@@ -1,0 +1,113 @@
+"""The two editions: which is run, and how large each experiment is in it."""
+
+import inspect
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+import lrsched as L
+from lrsched.lab import Run, digits, edition, editions, plan, train
+
+NAMES = list(editions.QUICK)
+CHAPTERS = sorted((Path(__file__).parents[1] / "book").glob("*.ipynb"))
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch):
+    """The default edition, and none of the data that other tests may have put there."""
+    monkeypatch.delenv("LRSCHED_EDITION", raising=False)
+    editions._data.cache_clear()
+    yield
+    editions._data.cache_clear()
+
+
+def planned_in_the_book():
+    names = []
+    for path in CHAPTERS:
+        for cell in nbformat.read(path, 4).cells:
+            if cell.cell_type == "code":
+                names += re.findall(r'lab\.plan\("(.*?)"\)', cell.source)
+    return names
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(None, "quick"), ("", "quick"), ("quick", "quick"), ("full", "full")]
+)
+def test_edition(monkeypatch, value, expected):
+    if value is not None:
+        monkeypatch.setenv("LRSCHED_EDITION", value)
+    assert edition() == expected
+
+
+@pytest.mark.parametrize("value", ["Full", "fast", " quick", "1"])
+def test_unknown_edition(monkeypatch, value):
+    monkeypatch.setenv("LRSCHED_EDITION", value)
+    for call in (edition, lambda: plan(NAMES[0])):
+        with pytest.raises(ValueError, match=f"LRSCHED_EDITION must be .*got '{value}'"):
+            call()
+
+
+@pytest.mark.parametrize("which", ["quick", "full"])
+def test_unknown_plan(monkeypatch, which):
+    monkeypatch.setenv("LRSCHED_EDITION", which)
+    with pytest.raises(ValueError, match=r"name must be one of .*got 'lenet'") as caught:
+        plan("lenet")
+    assert all(repr(name) in str(caught.value) for name in NAMES)
+
+
+def test_both_editions_have_the_same_experiments():
+    assert list(editions.QUICK) == list(editions.FULL)
+
+
+def test_the_book_uses_every_plan():
+    assert set(planned_in_the_book()) == set(NAMES)
+
+
+@pytest.mark.parametrize("which", ["quick", "full"])
+@pytest.mark.parametrize("name", NAMES)
+def test_plan(monkeypatch, name, which):
+    monkeypatch.setenv("LRSCHED_EDITION", which)
+    found = plan(name)
+    assert found.name == name
+    assert found.epochs >= 1
+    assert found.seeds >= 1
+    assert found.validation >= 0
+    inspect.signature(train).bind([], None, **found.settings())
+    assert found.settings()["epochs"] == found.epochs
+    assert found.settings()["batch_size"] == found.batch_size
+    # The book repeats to the last bit only where the sizes are not measured.
+    assert ({"group", "chunk"} <= set(found.settings())) == (which == "quick")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_quick_data(name):
+    found = plan(name)
+    assert found.data.checksum == digits(found.validation).checksum
+    assert found.data is plan(name).data  # read once
+    runs = [Run("a", L.Constant(0.1))]
+    history = train(runs, found.data, **found.settings() | {"epochs": 1})
+    assert history.steps_per_epoch == found.steps_per_epoch
+
+
+def test_full_data(monkeypatch):
+    asked = []
+
+    def fashion_mnist(validation):
+        asked.append(validation)
+        return digits(validation=100)
+
+    monkeypatch.setattr(editions, "fashion_mnist", fashion_mnist)
+    found = plan(NAMES[0])
+    assert found.data.checksum == digits(found.validation).checksum
+    assert not asked
+    monkeypatch.setenv("LRSCHED_EDITION", "full")
+    for name in NAMES:
+        asked.clear()
+        editions._data.cache_clear()
+        found = plan(name)
+        assert not asked  # only where the data are used
+        assert found.data.checksum == digits(validation=100).checksum
+        assert found.steps_per_epoch == 6  # 1397 samples, 256 at a time
+        assert asked == [found.validation] == [editions.FULL[name][2]]

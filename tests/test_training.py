@@ -1,0 +1,628 @@
+"""Training side by side: each run goes as a plain PyTorch loop would take it."""
+
+import dataclasses
+import itertools
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+import lrsched as L
+from lrsched.lab import SGD, Adam, Run, digits, fastest, lenet, train, training
+from lrsched.lab.data import Split
+from lrsched.lab.history import METRICS
+from lrsched.lab.optimizers import StackOptimizer
+from lrsched.pytorch import scheduler, set_rate
+
+DATA = digits()
+
+
+def small(train=100, validation=20, test=30):
+    """Fewer of the digits."""
+    counts = {"train": train, "validation": validation, "test": test}
+    parts = {
+        name: Split(getattr(DATA, name).images[:count], getattr(DATA, name).labels[:count])
+        for name, count in counts.items()
+    }
+    return dataclasses.replace(DATA, checksum=str(counts), **parts)
+
+
+SMALL = small()
+
+
+def mlp(activation=nn.Tanh):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 12), activation(), nn.Linear(12, 10))
+
+
+def relu_mlp():
+    return mlp(nn.ReLU)
+
+
+class Trained:
+    """A training, and the networks that it ended with."""
+
+    def __init__(self, runs, data=SMALL, **arguments):
+        trainers = []
+
+        class Kept(training._Group):
+            def __init__(self, runs, *others):
+                super().__init__(runs, *others)
+                trainers.append((runs, self))
+
+        arguments = {"epochs": 1, "batch_size": 32, "group": 32, "chunk": 32} | arguments
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(training, "_Group", Kept)
+            self.history = train(runs, data, **arguments)
+        self.groups = [list(of_group) for of_group, _ in trainers]
+        self.networks = [
+            next(t.stack.network(of.index(run)) for of, t in trainers if run in of) for run in runs
+        ]
+
+
+def plain(run, data=SMALL, *, network, optimizer, epochs=1, batch_size=32, rates=None):
+    """The same training as anyone would write it.
+
+    Returns the network, the loss of each step, and for each sample seen its epoch, loss and
+    whether it was classified rightly.
+    """
+    model = training.initial(network, run.seed)
+    native = optimizer.native(model.parameters())
+    adapter = scheduler(native, run.schedule)
+    losses, samples = [], []
+    for epoch in range(epochs):
+        for images, labels in training.batches(data.train, batch_size, run.seed, epoch):
+            native.zero_grad()
+            outputs = model(images)
+            loss = F.cross_entropy(outputs, labels)
+            loss.backward()
+            native.step()
+            adapter.step()
+            losses.append(loss.item())
+            each = F.cross_entropy(outputs.detach(), labels, reduction="none")
+            right = outputs.argmax(1) == labels
+            samples += [(epoch, *pair) for pair in zip(each.tolist(), right.tolist(), strict=True)]
+    return model, np.array(losses), np.array(samples)
+
+
+def columns(history, keep):
+    """All that was measured of some of the runs."""
+    return {
+        "rates": history.rates[:, keep],
+        "losses": history.losses[:, keep],
+        **{name: values[:, keep] for name, values in history.metrics.items()},
+        **{name: values[:, keep] for name, values in history.distances.items()},
+    }
+
+
+def same(left, right):
+    """Equal to the last bit."""
+    assert left.keys() == right.keys()
+    for name in left:
+        np.testing.assert_array_equal(left[name], right[name], err_msg=name)
+
+
+def weights(network):
+    return torch.cat([p.detach().flatten() for p in network.parameters()])
+
+
+# Beside a plain loop
+
+OPTIMIZERS = [
+    SGD(),
+    SGD(momentum=0.9),
+    SGD(weight_decay=0.01),
+    SGD(0.8, 0.003, nesterov=True),
+    Adam(),
+    Adam(0.8, 0.95, eps=1e-3, weight_decay=0.01),
+]
+
+
+def grid(optimizer, seeds=2):
+    base = 0.003 if isinstance(optimizer, Adam) else 0.05
+    schedules = {
+        "constant": L.Constant(base),
+        "warmup": L.Constant(base).warmup(20),
+        "cosine": L.Cosine(base, 41),
+        "steps": L.StepDecay(base, 10, 0.5),
+    }
+    return [Run(label, s, seed) for label, s in schedules.items() for seed in range(seeds)]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
+def test_an_epoch_equals_a_plain_loop(optimizer):
+    """41 updates of a LeNet, the last one by 17 samples, in chunks of 10."""
+    runs = grid(optimizer)
+    trained = Trained(runs, DATA, optimizer=optimizer, network=lambda: lenet(8), group=3, chunk=10)
+    history = trained.history
+    assert history.losses.shape == (41, 8)
+    for k, run in enumerate(runs):
+        network, losses, _ = plain(run, DATA, network=lambda: lenet(8), optimizer=optimizer)
+        np.testing.assert_allclose(history.losses[:5, k], losses[:5], rtol=2e-6)
+        np.testing.assert_allclose(history.losses[:, k], losses, rtol=1e-3)
+        torch.testing.assert_close(
+            weights(trained.networks[k]), weights(network), rtol=1e-3, atol=1e-3
+        )
+
+
+def optimizers(least_eps):
+    decays = st.just(0.0) | st.floats(1e-4, 0.1)
+    return (
+        st.builds(SGD, st.floats(0, 0.99), decays)
+        | st.builds(SGD, st.floats(0.1, 0.99), decays, st.just(True))
+        | st.builds(
+            Adam, st.floats(0, 0.99), st.floats(0, 0.9999), st.floats(least_eps, 1e-2), decays
+        )
+    )
+
+
+@given(
+    optimizer=optimizers(1e-8),
+    rates=st.lists(
+        st.lists(st.sampled_from([0.0, 0.5, 0.25, 2.0**-10, 1.5]), min_size=6, max_size=6),
+        min_size=1,
+        max_size=4,
+    ),
+    seed=st.integers(0, 1000),
+)
+def test_an_update_is_that_of_pytorch(optimizer, rates, seed):
+    """In double precision, with rates that single precision holds too: no rounding to hide in."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def drawn(*shape):
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    networks = len(rates)
+    stacked = {"matrix": drawn(networks, 3, 2), "vector": drawn(networks, 4)}
+    single = [[nn.Parameter(p[k].clone()) for p in stacked.values()] for k in range(networks)]
+    natives = [optimizer.native(parameters) for parameters in single]
+    ours = StackOptimizer(optimizer, stacked)
+    for step in range(6):
+        grads = [drawn(*p.shape) for p in stacked.values()]
+        for p, grad in zip(stacked.values(), grads, strict=True):
+            p.grad = grad.clone()
+        ours.rates.copy_(torch.tensor([line[step] for line in rates]))
+        ours.step()
+        for k, native in enumerate(natives):
+            set_rate(native, rates[k][step])
+            for p, grad in zip(single[k], grads, strict=True):
+                p.grad = grad[k].clone()
+            native.step()
+            for whole, p in zip(stacked.values(), single[k], strict=True):
+                torch.testing.assert_close(whole[k], p.detach(), rtol=1e-9, atol=1e-10)
+    ours.zero_grad()
+    assert all(p.grad is None for p in stacked.values())
+
+
+# With a small eps, Adam divides tiny gradients by their own size: rounding decides signs.
+@given(
+    optimizer=optimizers(1e-3),
+    group=st.integers(1, 5),
+    chunk=st.integers(1, 40),
+    batch_size=st.integers(5, 40),
+)
+def test_any_optimizer_in_any_parts(optimizer, group, chunk, batch_size):
+    data = small(60, 5, 5)
+    rate = 0.001 if isinstance(optimizer, Adam) else 0.01
+    runs = [Run("a", L.Constant(rate), 3), Run("b", L.Cosine(rate, 5), 3)]
+    runs += [Run("a", L.Constant(rate), 0), Run("c", L.Constant(rate).warmup(3), 3)]
+    parts = {"optimizer": optimizer, "network": mlp, "batch_size": batch_size, "epochs": 2}
+    trained = Trained(runs, data, group=group, chunk=chunk, **parts)
+    for k, run in enumerate(runs):
+        network, losses, _ = plain(run, data, **parts)
+        np.testing.assert_allclose(trained.history.losses[:, k], losses, rtol=2e-4)
+        torch.testing.assert_close(
+            weights(trained.networks[k]), weights(network), rtol=1e-3, atol=2e-4
+        )
+
+
+def test_the_rate_recorded_is_the_one_that_moved_the_weights(monkeypatch):
+    seen = []
+    step = StackOptimizer.step
+
+    def watched(self):
+        before = [p.detach().clone() for p in self.parameters]
+        step(self)
+        for old, p in zip(before, self.parameters, strict=True):
+            largest = p.grad.flatten(1).abs().argmax(1, keepdim=True)
+            moved = (old - p.detach()).flatten(1).gather(1, largest)
+            seen.append((moved / p.grad.flatten(1).gather(1, largest))[:, 0].numpy())
+
+    monkeypatch.setattr(StackOptimizer, "step", watched)
+    schedules = [L.Constant(0.5), L.Cosine(0.4, 8), L.Constant(0.3).warmup(3), L.StepDecay(0.2, 2)]
+    runs = [Run(repr(schedule), schedule) for schedule in schedules]
+    history = Trained(runs, network=mlp, epochs=2).history
+    assert history.rates.shape == (8, 4)
+    for k, schedule in enumerate(schedules):
+        assert (history.rates[:, k] == schedule(np.arange(8))).all()
+    moved = np.array(seen).reshape(8, -1, 4)  # by weight tensor
+    for weight in range(moved.shape[1]):
+        np.testing.assert_allclose(moved[:, weight], history.rates, rtol=1e-4, atol=1e-5)
+
+
+# Batches
+
+
+def test_batches_hold_each_sample_once():
+    numbered = Split(torch.arange(50.0).view(50, 1, 1, 1), torch.arange(50))
+    orders = {}
+    for seed, epoch in itertools.product(range(3), range(3)):
+        parts = list(training.batches(numbered, 16, seed, epoch))
+        assert [len(labels) for _, labels in parts] == [16, 16, 16, 2]
+        for images, labels in parts:
+            assert torch.equal(images.flatten().long(), labels)
+        orders[seed, epoch] = tuple(torch.cat([labels for _, labels in parts]).tolist())
+        assert sorted(orders[seed, epoch]) == list(range(50))
+    assert len(set(orders.values())) == 9
+    again = [labels for _, labels in training.batches(numbered, 7, 1, 2)]
+    assert tuple(torch.cat(again).tolist()) == orders[1, 2]  # whatever the size of the batches
+
+
+def test_the_global_generators_stay_as_they_were():
+    torch.manual_seed(5)
+    np.random.seed(5)  # noqa: NPY002
+    state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+    one, two, other = (training.initial(mlp, seed) for seed in (3, 3, 4))
+    assert torch.equal(weights(one), weights(two))
+    assert not torch.equal(weights(one), weights(other))
+    list(training.batches(SMALL.train, 8, 0, 0))
+    Trained([Run("a", L.Constant(0.1))])
+    assert torch.equal(torch.get_rng_state(), state[0])
+    assert (np.random.get_state()[1] == state[1]).all()  # noqa: NPY002
+    torch.manual_seed(3)
+    assert torch.equal(weights(one), weights(mlp()))
+
+
+# What is measured
+
+
+def test_metrics():
+    runs = grid(SGD())
+    trained = Trained(runs, DATA, network=mlp, epochs=2, batch_size=50, chunk=20, group=3)
+    history = trained.history
+    assert set(history.metrics) == set(METRICS)
+    assert all(values.shape == (2, 8) for values in history.metrics.values())
+    assert (history.diverged == -1).all()
+    for k, run in enumerate(runs):
+        _, _, samples = plain(run, DATA, network=mlp, optimizer=SGD(), epochs=2, batch_size=50)
+        for epoch in range(2):
+            _, losses, right = samples[samples[:, 0] == epoch].T
+            assert len(losses) == 1297
+            assert history.metrics["train_loss"][epoch, k] == pytest.approx(losses.mean(), 1e-4)
+            # One sample in a thousand may be on the edge.
+            assert abs(history.metrics["train_accuracy"][epoch, k] - right.mean()) < 0.002
+        for name in ("validation", "test"):
+            split = getattr(DATA, name)
+            with torch.no_grad():
+                outputs = trained.networks[k](split.images)
+            loss = F.cross_entropy(outputs, split.labels).item()
+            right = (outputs.argmax(1) == split.labels).float().mean().item()
+            assert history.metrics[f"{name}_loss"][-1, k] == pytest.approx(loss, 1e-5)
+            assert history.metrics[f"{name}_accuracy"][-1, k] == pytest.approx(right, abs=1e-6)
+
+
+def test_without_validation():
+    history = Trained([Run("a", L.Constant(0.1))], digits(validation=0), epochs=2).history
+    for name, values in history.metrics.items():
+        assert np.isnan(values).all() == name.startswith("validation"), name
+    assert history.diverged.tolist() == [-1]
+
+
+def test_distances():
+    runs = [Run("a", L.Constant(0.1)), Run("b", L.Constant(0.5)), Run("a", L.Constant(0.1), 1)]
+    every = 3
+    history = Trained(runs, network=mlp, epochs=2, distances_every=every).history
+    assert history.distance_steps.tolist() == [0, 3, 6]
+    assert list(history.distances) == ["1", "3"]
+    for values in history.distances.values():
+        assert values.shape == (3, 3)
+        assert (values[0] == 0).all()
+        assert (values[1:] > 0).all()
+    # The 3 steps before the second point, alone: a training of as many batches ends there.
+    first = [images for images, _ in training.batches(SMALL.train, 32, 0, 0)]
+    assert len(first) == 4
+    start, model = training.initial(mlp, 0), training.initial(mlp, 0)
+    native = torch.optim.SGD(model.parameters(), lr=0.5)
+    for images, labels in itertools.islice(training.batches(SMALL.train, 32, 0, 0), every):
+        native.zero_grad()
+        F.cross_entropy(model(images), labels).backward()
+        native.step()
+    for layer, name in ((1, "1"), (3, "3")):
+        away = weights(model[layer]) - weights(start[layer])
+        expected = (away.norm() / weights(start[layer]).norm()).item()
+        assert history.distances[name][1, 1] == pytest.approx(expected, 1e-4)
+
+
+def test_no_distances():
+    history = Trained([Run("a", L.Constant(0.1))]).history
+    assert history.distances == {}
+    assert len(history.distance_steps) == 0
+
+
+def test_settings_and_surroundings():
+    runs = [Run("a", L.Constant(0.1)), Run("b", L.Constant(0.2))]
+    history = Trained(
+        runs, optimizer=Adam(), network=mlp, epochs=3, batch_size=40, group=2, chunk=16
+    ).history
+    assert history.runs == tuple(runs)
+    assert history.epochs == history.settings["epochs"] == 3
+    assert history.steps_per_epoch == 3
+    assert history.settings["samples"] == 100
+    assert history.settings["batch_size"] == 40
+    assert history.settings["data"] == "digits"
+    assert history.settings["checksum"] == SMALL.checksum
+    assert history.settings["network"] == str(mlp())
+    assert history.settings["optimizer"] == {"class": "Adam"} | dataclasses.asdict(Adam())
+    assert history.surroundings["group"] == 2
+    assert history.surroundings["chunk"] == 16
+    assert history.surroundings["torch"] == torch.__version__
+    assert (history.seconds > 0).all()
+    assert history.rates.dtype == np.float64
+
+
+# History
+
+
+def test_access_by_label():
+    schedules = {"b": L.Constant(0.1), "a": L.Constant(0.2)}
+    order = [("b", 2), ("a", 0), ("b", 0), ("a", 2), ("a", 1), ("b", 1)]
+    runs = [Run(label, schedules[label], seed) for label, seed in order]
+    history = Trained(runs, network=mlp, epochs=2).history
+    assert history.labels == ["b", "a"]
+    for metric in METRICS:
+        assert list(history[metric]) == ["b", "a"]
+        for label, values in history[metric].items():
+            assert values.shape == (2, 3)
+            for seed in range(3):
+                column = history.metrics[metric][:, order.index((label, seed))]
+                assert (values[:, seed] == column).all()
+            assert (history.final(metric)[label] == values[-1]).all()
+    for label, gap in history["gap"].items():
+        expected = history["train_accuracy"][label] - history["test_accuracy"][label]
+        assert (gap == expected).all()
+        assert (history.final("gap")[label] == gap[-1]).all()
+    with pytest.raises(KeyError, match="accuracy"):
+        history["accuracy"]
+
+
+def test_select():
+    runs = [Run(f"{lr}", L.Constant(lr), seed) for lr in (0.1, 0.2) for seed in (0, 1)]
+    history = Trained(runs, network=mlp, epochs=2, distances_every=2).history
+    some = history.select(lambda run: run.seed == 1)
+    assert some.runs == (runs[1], runs[3])
+    same(columns(some, [0, 1]), columns(history, [1, 3]))
+    assert some.seconds.tolist() == history.seconds[[1, 3]].tolist()
+    assert some.diverged.tolist() == [-1, -1]
+    assert some.settings == history.settings
+    assert some.check_rates().startswith("8 updates of 2 runs")
+    record = dataclasses.replace(history, rates=None, losses=None)
+    assert record.select(lambda run: True).rates is None
+
+
+def test_check_rates():
+    runs = [Run("a", L.Cosine(0.1, 8)), Run("b", L.Constant(0.1).warmup(3))]
+    history = Trained(runs, network=mlp, epochs=2).history
+    assert history.check_rates() == (
+        "8 updates of 2 runs: each applied the rate of its schedule, exactly."
+    )
+    rates = history.rates.copy()
+    rates[5, 1] = np.nextafter(rates[5, 1], 1)
+    with pytest.raises(AssertionError, match="label='b'"):
+        dataclasses.replace(history, rates=rates).check_rates()
+    with pytest.raises(ValueError, match="record keeps no rates"):
+        dataclasses.replace(history, rates=None).check_rates()
+
+
+# Groups
+
+
+def test_groups():
+    """Each is of one seed; none is larger than asked for."""
+    order = [("a", 0), ("a", 1), ("b", 0), ("c", 0), ("b", 1), ("d", 0), ("e", 0)]
+    runs = [Run(label, L.Constant(0.1), seed) for label, seed in order]
+    for size in range(1, 8):
+        groups = Trained(runs, network=mlp, group=size).groups
+        assert sorted(map(str, itertools.chain(*groups))) == sorted(map(str, runs))
+        lengths = [len(group) for group in groups]
+        assert max(lengths) <= size
+        assert len(groups) == -(-5 // size) + -(-2 // size)
+        for group in groups:
+            assert len({run.seed for run in group}) == 1
+    assert lengths == [5, 2]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_results_are_in_the_order_of_the_runs(size):
+    order = [("a", 0), ("b", 1), ("b", 0), ("c", 0), ("a", 1), ("d", 0)]
+    schedules = {"a": 0.01, "b": 0.1, "c": 0.3, "d": 0.6}
+    runs = [Run(label, L.Constant(schedules[label]), seed) for label, seed in order]
+    history = Trained(runs, network=mlp, group=size, distances_every=2).history
+    alone = [Trained([run], network=mlp, distances_every=2).history for run in runs]
+    assert history.runs == tuple(runs)
+    for k, expected in enumerate(alone):
+        one, other = columns(history, [k]), columns(expected, [0])
+        for name in one:
+            np.testing.assert_allclose(one[name], other[name], rtol=1e-4, atol=1e-6)
+        if size == 1:
+            same(one, other)
+
+
+def test_runs_of_a_seed_start_alike():
+    """And see the same batches: what the schedules share, the results share to the last bit."""
+    runs = [Run("a", L.Constant(0.3)), Run("b", L.Sequence([L.Constant(0.3), L.Constant(1)], [5]))]
+    history = Trained([*runs, Run("a", L.Constant(0.3), 1)], network=mlp, epochs=2).history
+    a, b, other = history.losses.T
+    assert (a[:6] == b[:6]).all()  # the sixth loss is the first after the first other update
+    assert a[6] != b[6]
+    assert a[0] != other[0]
+
+
+# Divergence
+
+LATE = L.Sequence([L.Constant(0.1), L.Constant(1e30)], [5])
+
+
+@pytest.mark.parametrize("network", [relu_mlp, lambda: lenet(8)])
+def test_a_run_that_diverges_leaves_the_others_alone(network):
+    """It is marked, and the others go on as beside a harmless run, to the last bit."""
+    arguments = {"network": network, "epochs": 4, "distances_every": 2}
+    harmless = [Run(f"{lr}", L.Constant(lr)) for lr in (0.05, 0.1, 0.2, 0.3)]
+    clean = Trained(harmless, **arguments).history
+    runs = [*harmless[:1], Run("huge", L.Constant(1e30)), harmless[2], Run("late", LATE)]
+    history = Trained(runs, **arguments).history
+    same(columns(history, [0, 2]), columns(clean, [0, 2]))
+    assert history.diverged[[0, 2]].tolist() == clean.diverged[[0, 2]].tolist() == [-1, -1]
+    for k, run in ((1, runs[1]), (3, runs[3])):
+        _, losses, _ = plain(run, network=network, optimizer=SGD(), epochs=4)
+        (broken,) = np.nonzero(~np.isfinite(losses))
+        assert history.diverged[k] == broken[0]
+        epoch = broken[0] // 4
+        assert epoch == k // 3  # the late one in the second epoch
+        for values in history.metrics.values():
+            assert np.isfinite(values[:epoch, k]).all()
+            assert np.isnan(values[epoch:, k]).all()
+    assert history.check_rates()
+
+
+def test_all_runs_diverge():
+    history = Trained([Run("a", L.Constant(1e30))], network=relu_mlp, epochs=3).history
+    assert history.diverged[0] > 0
+    assert np.isnan(history.final("test_accuracy")["a"]).all()
+
+
+# Arguments
+
+RUN = Run("a", L.Constant(0.1))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        ({"runs": []}, ValueError, "runs must hold at least one"),
+        ({"runs": [RUN, "b"]}, TypeError, r"runs\[1\] must be a lab.Run, got 'b'"),
+        ({"runs": [Run("a", 0.1)]}, TypeError, r"runs\[0\].schedule must be .*0\.1"),
+        ({"runs": [RUN, Run("b", L.Plateau(0.1))]}, TypeError, r"runs\[1\].schedule .*Plateau"),
+        ({"runs": [Run("a", L.Constant(0.1), -1)]}, ValueError, r"runs\[0\].seed must be .*-1"),
+        ({"runs": [Run("a", L.Constant(0.1), 0.0)]}, TypeError, r"runs\[0\].seed must be .*0\.0"),
+        ({"runs": [RUN, Run("a", L.Constant(0.2))]}, ValueError, "runs must .*'a' with seed 0"),
+        ({"epochs": 0}, ValueError, "epochs must be .*got 0"),
+        ({"epochs": 1.0}, TypeError, r"epochs must be .*got 1\.0"),
+        ({"epochs": None}, TypeError, "epochs must be .*got None"),
+        ({"batch_size": 0}, ValueError, "batch_size must be .*got 0"),
+        ({"batch_size": "32"}, TypeError, "batch_size must be .*got '32'"),
+        ({"group": 0}, ValueError, "group must be .*got 0"),
+        ({"group": True}, TypeError, "group must be .*got True"),
+        ({"chunk": -1}, ValueError, "chunk must be .*got -1"),
+        ({"chunk": 8.5}, TypeError, r"chunk must be .*got 8\.5"),
+        ({"distances_every": 0}, ValueError, "distances_every must be .*got 0"),
+        ({"distances_every": "1"}, TypeError, "distances_every must be .*got '1'"),
+        ({"optimizer": "sgd"}, TypeError, "optimizer must be .*got 'sgd'"),
+        ({"optimizer": torch.optim.SGD}, TypeError, "optimizer must be .*SGD"),
+        ({"network": lambda: nn.Linear(64, 10)}, TypeError, "networks must be .*Linear"),
+        ({"network": lambda: nn.Sequential(nn.Dropout())}, TypeError, "networks must .*Dropout"),
+    ],
+)
+def test_wrong_arguments(wrong, error, message):
+    arguments = {"runs": [RUN], "data": SMALL, "epochs": 1, "group": 1, "chunk": 32} | wrong
+    with pytest.raises(error, match=message):
+        train(arguments.pop("runs"), arguments.pop("data"), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: SGD(momentum=1.0), ValueError, "SGD: momentum .*below 1"),
+        (lambda: SGD(momentum=-0.1), ValueError, r"SGD: momentum .*-0\.1"),
+        (lambda: SGD(momentum="0"), TypeError, "SGD: momentum .*'0'"),
+        (lambda: SGD(weight_decay=-1), ValueError, "SGD: weight_decay .*-1"),
+        (lambda: SGD(nesterov=1), TypeError, "SGD: nesterov .*1"),
+        (lambda: SGD(nesterov=True), ValueError, "SGD: momentum must be above 0 with nesterov"),
+        (lambda: Adam(beta1=1), ValueError, "Adam: beta1 .*below 1"),
+        (lambda: Adam(beta2=1.5), ValueError, "Adam: beta2 .*below 1"),
+        (lambda: Adam(eps=-1e-8), ValueError, "Adam: eps .*-1e-08"),
+        (lambda: Adam(weight_decay=float("nan")), ValueError, "Adam: weight_decay .*nan"),
+    ],
+)
+def test_wrong_optimizers(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_the_seed_may_be_of_numpy():
+    history = Trained([Run("a", L.Constant(0.1), np.int64(1))], network=mlp).history
+    assert history.runs == (Run("a", L.Constant(0.1), 1),)
+    assert type(history.runs[0].seed) is int
+
+
+def test_no_batch_is_too_large():
+    history = Trained([RUN], network=mlp, batch_size=1000, epochs=2).history
+    assert history.steps_per_epoch == 1
+    assert history.losses.shape == (2, 1)
+    assert history.metrics["train_loss"][:, 0] == pytest.approx(history.losses[:, 0])
+
+
+# How many at once
+
+
+def test_measure(monkeypatch):
+    monkeypatch.setattr(training, "SIZES", (1, 2, 4))
+    monkeypatch.setattr(training, "CHUNKS", (8, 16, 64))
+    state = torch.get_rng_state()
+    costs = training.measure(mlp, SMALL, 32)
+    assert set(costs) == set(itertools.product((1, 2, 4), (8, 16, 32)))
+    assert all(0 < cost < 1 for cost in costs.values())
+    assert set(training.measure(mlp, SMALL, 32, Adam(), group=3, chunk=5)) == {(3, 5)}
+    # Five runs of a seed in groups of no more than four are three and two.
+    runs = [Run(str(k), L.Constant(0.1), seed) for k, seed in enumerate([0] * 5 + [1] * 2)]
+    costs = training.measure(mlp, SMALL, 32, chunk=32, runs=runs)
+    assert set(costs) == {(1, 32), (2, 32), (3, 32)}
+    assert set(training.measure(mlp, SMALL, 32, chunk=32, runs=runs[:1])) == {(1, 32)}
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_fastest(monkeypatch):
+    costs = {(1, 32): 0.5, (4, 16): 0.1, (2, 32): 0.3}
+    monkeypatch.setattr(training, "measure", lambda *_: costs)
+    assert fastest(mlp, SMALL) == (4, 16)
+    history = train([RUN], SMALL, epochs=1, network=mlp)
+    assert history.surroundings["group"] == 4
+    assert history.surroundings["chunk"] == 16
+
+
+@pytest.mark.parametrize("given_one", [{"group": 2}, {"chunk": 8}])
+def test_one_of_the_two_is_given(monkeypatch, given_one):
+    monkeypatch.setattr(training, "SIZES", (1, 2))
+    monkeypatch.setattr(training, "CHUNKS", (16,))
+    history = train([RUN], SMALL, epochs=1, batch_size=32, network=mlp, **given_one)
+    for name, value in given_one.items():
+        assert history.surroundings[name] == value
+
+
+# Imports
+
+
+def loaded(program, names):
+    program = f"{program}\nimport sys\nprint([name for name in {names} if name in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_the_package_does_not_import_the_lab():
+    assert loaded("import lrsched, lrsched.pytorch, lrsched.plotting", ["lrsched.lab"]) == "[]"
+
+
+def test_the_lab_imports_little():
+    heavy = ["tensorflow", "keras", "sklearn", "pooch", "scipy", "matplotlib", "pandas"]
+    assert loaded("import lrsched.lab", heavy) == "[]"
