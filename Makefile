@@ -6,6 +6,11 @@ PORT    ?= 8000
 JOBS    ?= 2
 export LRSCHED_EDITION := $(EDITION)
 
+# Notebooks run in a folder of their own: a relative path would not be found from there.
+ifdef LRSCHED_DATA_DIR
+export LRSCHED_DATA_DIR := $(abspath $(LRSCHED_DATA_DIR))
+endif
+
 # Two notebooks run at a time; one thread each makes training repeat bit for bit.
 export MKL_NUM_THREADS := 1
 export OMP_NUM_THREADS := 1

@@ -1,9 +1,10 @@
-"""Run chapters cell by cell in this process, with progress bars: what `make record` does.
+"""Run chapters cell by cell in this process, with progress bars, for `make record`.
 
     python book/record.py CHAPTER.ipynb...
 
-With LRSCHED_EDITION=full and LRSCHED_RECORD=FOLDER each experiment writes its record into the
-package and keeps checkpoints in the folder: stopped and started again, it goes on from there.
+With LRSCHED_EDITION=full and LRSCHED_RECORD=FOLDER each experiment writes its record
+into the package and keeps checkpoints in the folder: stopped and started again, it goes
+on from there.
 """
 
 import sys
