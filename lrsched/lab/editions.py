@@ -48,7 +48,7 @@ class Plan:
 # For each experiment: epochs, seeds, validation images.
 QUICK = {
     "lenet-schedules": (30, 3, 200),
-    "lenet-base-rates": (6, 3, 200),
+    "lenet-base-rates": (12, 3, 200),
     "warmup-lengths": (3, 5, 200),
     "warmup-before-any": (4, 3, 200),
     "warmup-distances": (3, 3, 200),
