@@ -49,11 +49,11 @@ class Plan:
 QUICK = {
     "lenet-schedules": (30, 3, 200),
     "lenet-base-rates": (12, 3, 200),
-    "warmup-lengths": (3, 5, 200),
-    "warmup-before-any": (4, 3, 200),
+    "warmup-lengths": (10, 5, 200),
+    "warmup-before-any": (10, 3, 200),
     "warmup-distances": (3, 3, 200),
-    "warmup-adam": (3, 3, 200),
-    "polynomial-powers": (6, 3, 200),
+    "warmup-adam": (5, 3, 200),
+    "polynomial-powers": (12, 3, 200),
     "wide-cosine": (4, 1, 200),
 }
 FULL = {
