@@ -14,6 +14,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 if __name__ == "__main__":
     matplotlib.use("agg")  # figures are drawn, so that errors show, and thrown away
+    matplotlib.rcParams["figure.max_open_warning"] = 0
     for chapter in sys.argv[1:]:
         print(f"==> {chapter}", flush=True)
         shell = InteractiveShell.instance()

@@ -163,6 +163,19 @@ def test_an_error_leaves_the_old_record(folder, monkeypatch):
     assert list(folder.iterdir()) == [path]
 
 
+def test_the_same_results_keep_their_date(folder, monkeypatch):
+    path = records.write("some", made(RUNS, np.full((2, 3), 0.1)))
+    before = path.read_bytes()
+    monkeypatch.setattr(records, "_origin", lambda: {"date": "2000-01-01", "commit": "other"})
+    records.write("some", made(RUNS, np.full((2, 3), 0.1)))
+    assert path.read_bytes() == before
+    records.write("some", made(RUNS, np.full((2, 3), 0.2)))
+    assert record("some").surroundings["date"] == "2000-01-01"
+    path.write_text("{")
+    records.write("some", made(RUNS, np.full((2, 3), 0.2)))
+    assert record("some").surroundings["date"] == "2000-01-01"
+
+
 def test_unknown_name(folder):
     with pytest.raises(ValueError, match=r"there is none.*got 'c'"):
         record("c")

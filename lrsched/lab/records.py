@@ -83,7 +83,10 @@ def record(name: str) -> History:
 
 
 def write(name: str, history: History, folder: Path | None = None) -> Path:
-    """Write the record of a history, whole or not at all; return its path."""
+    """Write the record of a history, whole or not at all; return its path.
+
+    A record that holds the same results already stays, with the date on which it was measured.
+    """
     file = (folder or Path(str(RECORDS))) / f"{name}.json"
     kept = {
         "settings": history.settings,
@@ -95,10 +98,20 @@ def write(name: str, history: History, folder: Path | None = None) -> Path:
         "distances": {layer: _rounded(values) for layer, values in history.distances.items()},
         "diverged": history.diverged.tolist(),
     }
+    if _results(file) == json.loads(json.dumps(kept | {"surroundings": None})):
+        return file
     # A line for each run, and one for each epoch: a change can be read.
     text = json.dumps(kept, indent=1, ensure_ascii=False, allow_nan=False)
     checkpoints.write_whole(file, lambda f: f.write(_compact(text).encode()))
     return file
+
+
+def _results(file: Path) -> Any:
+    """What a record holds but for its surroundings; None if it cannot be read."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8")) | {"surroundings": None}
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def _rounded(values: Any) -> Any:
