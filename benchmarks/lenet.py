@@ -13,7 +13,9 @@ import os
 import time
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -62,17 +64,22 @@ def operations(network: nn.Sequential, x: torch.Tensor) -> tuple[int, int]:
 
 
 class Samples(Dataset):
-    """One image at a time, made from bytes, as image libraries hand them out."""
+    """One image at a time: from bytes to a Pillow image, and from that to a tensor.
+
+    This is what torchvision does for the tutorial, of which there is none in this project.
+    """
 
     def __init__(self, split: lab.Split) -> None:
-        self.pixels = (split.images.squeeze(1) * 255).round().byte().numpy()
-        self.labels = split.labels.tolist()
+        self.pixels = (split.images.squeeze(1) * 255).round().byte().cpu().contiguous()
+        self.labels = split.labels.cpu()
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        return torch.from_numpy(self.pixels[index]).float().div(255)[None], self.labels[index]
+        image = Image.fromarray(self.pixels[index].numpy())
+        pixels = torch.from_numpy(np.array(image, copy=True))
+        return pixels[None].contiguous().float().div(255), int(self.labels[index])
 
 
 def tutorials_way(data: lab.Data, workers: int, device: torch.device) -> float:
