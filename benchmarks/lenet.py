@@ -11,7 +11,6 @@ import argparse
 import math
 import os
 import time
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -130,12 +129,6 @@ def intended(steps: int) -> list[lab.Run]:
     return [lab.Run(name, schedule.per_epoch(steps)) for name, schedule in schedules.items()]
 
 
-def timed(run: Callable[[], lab.History]) -> tuple[float, lab.History]:
-    begun = CLOCK()
-    history = run()
-    return CLOCK() - begun, history
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--epochs", type=int, default=5, help="of the tutorial's five runs")
@@ -181,9 +174,9 @@ def main() -> None:
         print(f"{group:<16}{row}")
 
     epochs = arguments.epochs
-    seconds, history = timed(
-        lambda: lab.train(intended(steps), data, epochs=epochs, batch_size=BATCH, device=device)
-    )
+    begun = CLOCK()
+    history = lab.train(intended(steps), data, epochs=epochs, batch_size=BATCH, device=device)
+    seconds = CLOCK() - begun
     print(f"\nThe tutorial's five runs as it meant them, {epochs} epochs, one seed")
     print(history.check_rates())
     print(f"{seconds:.0f} s, {seconds / epochs / 5:.2f} s a model-epoch, choice of sizes included;")

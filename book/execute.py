@@ -16,9 +16,8 @@ from pathlib import Path
 
 import nbformat
 
-CELL_TIMEOUT = (
-    4 * 3600
-)  # seconds; in the full edition one cell trains for up to an hour
+# In seconds, for each cell: in the full edition one may train for more than an hour.
+CELL_TIMEOUT = 4 * 3600
 
 
 def execute(source, work):

@@ -41,16 +41,16 @@ def experiment(plan: Plan, runs: Sequence[Run], **settings: Any) -> History:
     """
     folder = os.environ.get("LRSCHED_RECORD")
     arguments = {"name": plan.name} | plan.settings() | settings
-    if not folder:
-        history = train(runs, plan.data, **arguments)
-        history.check_rates()
-        return history
-    if edition() != "full":
-        raise ValueError("LRSCHED_RECORD needs LRSCHED_EDITION=full: records are of that edition")
-    checkpoint = Path(folder) / f"{plan.name}.checkpoint"
-    history = train(runs, plan.data, checkpoint=checkpoint, **arguments)
+    if folder:
+        if edition() != "full":
+            raise ValueError(
+                "LRSCHED_RECORD needs LRSCHED_EDITION=full: records are of that edition"
+            )
+        arguments["checkpoint"] = Path(folder) / f"{plan.name}.checkpoint"
+    history = train(runs, plan.data, **arguments)
     history.check_rates()
-    write(plan.name, history)
+    if folder:
+        write(plan.name, history)
     return history
 
 
@@ -82,12 +82,12 @@ def record(name: str) -> History:
     )
 
 
-def write(name: str, history: History, folder: Path | None = None) -> Path:
+def write(name: str, history: History) -> Path:
     """Write the record of a history, whole or not at all; return its path.
 
     A record that holds the same results already stays, with the date on which it was measured.
     """
-    file = (folder or Path(str(RECORDS))) / f"{name}.json"
+    file = Path(str(RECORDS)) / f"{name}.json"
     kept = {
         "settings": history.settings,
         "surroundings": history.surroundings | _origin(),

@@ -249,15 +249,19 @@ class _Group:
         self.optimizer.zero_grad()
         losses = torch.zeros(self.stack.size, device=images.device)
         right = torch.zeros_like(losses)
-        for x, y in zip(
-            torch.split(images, self.chunk), torch.split(labels, self.chunk), strict=True
-        ):
-            outputs = self.stack(x)
-            each = _cross_entropy(outputs, y) / len(labels)
+        for loss, hits in self._parts(images, labels, self.chunk):
+            each = loss / len(labels)
             torch.autograd.backward(each.sum())
             losses += each.detach()
-            right += (outputs.detach().argmax(2) == y).sum(1)
+            right += hits
         return losses, right
+
+    def _parts(self, images: Tensor, labels: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """So many samples at a time: the sum of the losses and the right answers, [runs]."""
+        parts = torch.split(images, size), torch.split(labels, size)
+        for x, y in zip(*parts, strict=True):
+            outputs = self.stack(x)
+            yield _cross_entropy(outputs, y), (outputs.detach().argmax(2) == y).sum(1)
 
     @torch.no_grad()
     def _evaluate(self, split: Split) -> tuple[Tensor, Tensor]:
@@ -267,13 +271,10 @@ class _Group:
             return nothing, nothing
         losses = torch.zeros(self.stack.size, device=split.labels.device)
         right = torch.zeros_like(losses)
-        part = 2 * self.chunk  # without gradients there is half as much to hold
-        for x, y in zip(
-            torch.split(split.images, part), torch.split(split.labels, part), strict=True
-        ):
-            outputs = self.stack(x)
-            losses += _cross_entropy(outputs, y)
-            right += (outputs.argmax(2) == y).sum(1)
+        # Without gradients there is half as much to hold.
+        for loss, hits in self._parts(split.images, split.labels, 2 * self.chunk):
+            losses += loss
+            right += hits
         return losses / len(split.labels), right / len(split.labels)
 
     @torch.no_grad()
