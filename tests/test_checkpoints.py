@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 import lrsched as L
-from lrsched.lab import SGD, Adam, Run, digits, train, training
+from lrsched.lab import SGD, Adam, Run, digits, groups, train, training
 from lrsched.lab.checkpoints import CheckpointError, write_whole
 
 RUNS = [
@@ -283,7 +283,7 @@ def test_sizes_once_measured_stay(monkeypatch, tmp_path):
 def test_seldom(monkeypatch, tmp_path):
     """At the start and when a group is done, but in between not before the time is up."""
     saved = []
-    monkeypatch.setattr(training.checkpoints, "save", lambda *a: saved.append(len(a[2]["done"])))
+    monkeypatch.setattr(groups.checkpoints, "save", lambda *a: saved.append(len(a[2]["done"])))
     train(RUNS, DATA, checkpoint=tmp_path / "c", **ARGUMENTS | {"checkpoint_seconds": 3600})
     assert saved == [0, 1, 2, 3]
 

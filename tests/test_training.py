@@ -507,7 +507,7 @@ RUN = Run("a", L.Constant(0.1))
         ({"runs": []}, ValueError, "runs must hold at least one"),
         ({"runs": [RUN, "b"]}, TypeError, r"runs\[1\] must be a lab.Run, got 'b'"),
         ({"runs": [Run("a", 0.1)]}, TypeError, r"runs\[0\].schedule must be .*0\.1"),
-        ({"runs": [RUN, Run("b", L.Plateau(0.1))]}, TypeError, r"runs\[1\].schedule .*Plateau"),
+        ({"runs": [RUN, Run("b", L.Plateau)]}, TypeError, r"runs\[1\].schedule .*Plateau"),
         ({"runs": [Run("a", L.Constant(0.1), -1)]}, ValueError, r"runs\[0\].seed must be .*-1"),
         ({"runs": [Run("a", L.Constant(0.1), 0.0)]}, TypeError, r"runs\[0\].seed must be .*0\.0"),
         ({"runs": [RUN, Run("a", L.Constant(0.2))]}, ValueError, "runs must .*'a' with seed 0"),

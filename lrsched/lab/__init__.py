@@ -3,13 +3,14 @@
 ``pip install 'lrsched[lab]'``. The rest of the package never imports it.
 """
 
-from .claims import interval, verdict
-from .data import Data, DataError, Split, digits, fashion_mnist
-from .editions import Plan, edition, plan
+from .claims import interval, ratio, verdict
+from .data import Data, DataError, Regression, Rows, Split, digits, fashion_mnist, polynomial
+from .editions import Plan, SweepPlan, edition, plan
 from .history import History, Run
-from .models import Stack, lenet
+from .models import Stack, lenet, mlp
 from .optimizers import SGD, Adam
-from .records import experiment, record
+from .records import experiment, keep, planned_sweep, record, record_table
+from .sweeps import sweep
 from .training import fastest, train
 
 __all__ = [
@@ -19,18 +20,28 @@ __all__ = [
     "DataError",
     "History",
     "Plan",
+    "Regression",
+    "Rows",
     "Run",
     "Split",
     "Stack",
+    "SweepPlan",
     "digits",
     "edition",
     "experiment",
     "fashion_mnist",
     "fastest",
     "interval",
+    "keep",
     "lenet",
+    "mlp",
     "plan",
+    "planned_sweep",
+    "polynomial",
+    "ratio",
     "record",
+    "record_table",
+    "sweep",
     "train",
     "verdict",
 ]

@@ -1,11 +1,13 @@
-"""The data sets that the chapters train on, behind one interface.
+"""The data sets that the chapters train on.
 
-:func:`digits` comes with scikit-learn and needs no network. :func:`fashion_mnist` is read
-from a folder, or downloaded once into a cache.
+Pictures with classes: :func:`digits` comes with scikit-learn and needs no network,
+:func:`fashion_mnist` is read from a folder, or downloaded once into a cache. Numbers with
+targets: :func:`polynomial` draws them.
 """
 
 import dataclasses
 import errno
+import functools
 import gzip
 import hashlib
 import math
@@ -20,9 +22,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..arguments import Whole, flag
+from ..arguments import Real, Several, Whole, flag
 
-__all__ = ["Data", "DataError", "Split", "digits", "fashion_mnist"]
+__all__ = [
+    "Data",
+    "DataError",
+    "Regression",
+    "Rows",
+    "Split",
+    "digits",
+    "fashion_mnist",
+    "polynomial",
+]
 
 FOLDER_VARIABLE = "LRSCHED_DATA_DIR"
 
@@ -106,6 +117,121 @@ class Data:
         """The same data on a device."""
         splits = {part: getattr(self, part).to(device) for part in ("train", "validation", "test")}
         return dataclasses.replace(self, **splits)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Rows:
+    """Features and their targets: one part of a regression.
+
+    Args:
+        inputs: float32, [N, features].
+        targets: float32, [N, outputs].
+
+    Raises:
+        ValueError: for other shapes or other kinds of numbers.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+
+    def __post_init__(self) -> None:
+        for name, tensor in (("inputs", self.inputs), ("targets", self.targets)):
+            if tensor.dim() != 2 or tensor.dtype != torch.float32:
+                raise ValueError(
+                    f"{name} must be float32 of two axes, got {tensor.dtype} "
+                    f"of shape {list(tensor.shape)}"
+                )
+        if len(self.targets) != len(self.inputs):
+            raise ValueError(
+                f"targets must be as many as inputs, {len(self.inputs)}, got {len(self.targets)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} rows>"
+
+    def to(self, device: torch.device | str) -> "Rows":
+        """The same rows on a device."""
+        return Rows(self.inputs.to(device), self.targets.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class Regression:
+    """A data set to predict numbers from, in three parts.
+
+    Args:
+        name: what it is called in tables and records.
+        train: what a model is trained on, at least one row.
+        validation: what settings are chosen by; may be empty.
+        test: what the result is measured on; may be empty.
+    """
+
+    name: str
+    train: Rows
+    validation: Rows
+    test: Rows
+
+    @functools.cached_property
+    def checksum(self) -> str:
+        """The first 16 digits of the SHA-256 of all tensors."""
+        digest = hashlib.sha256()
+        for part in (self.train, self.validation, self.test):
+            for tensor in (part.inputs, part.targets):
+                _digest(digest, tensor.cpu().contiguous().numpy())
+        return digest.hexdigest()[:16]
+
+    def to(self, device: torch.device | str) -> "Regression":
+        """The same data on a device."""
+        parts = (part.to(device) for part in (self.train, self.validation, self.test))
+        return Regression(self.name, *parts)
+
+
+def polynomial(
+    weights: Sequence[float] = (2.0, -1.0, 3.0, 1.0, 2.0),
+    degree: int = 2,
+    noise: float = 0.01,
+    samples: int = 1000,
+    validation: int = 150,
+    test: int = 150,
+    seed: int = 0,
+) -> Regression:
+    r"""A sum of powers to learn, as many features as there are weights.
+
+    .. math:: y = \sum_j w_j x_j^d + \sigma \epsilon
+
+    with :math:`x_j` and :math:`\epsilon` drawn from the standard normal distribution.
+
+    Args:
+        weights: :math:`w_j`, at least one.
+        degree: :math:`d`, at least 1.
+        noise: :math:`\sigma`, at least 0.
+        samples: the number of rows in all, at least 1.
+        validation, test: how many of them are for validation and for the test. The rest, at
+            least 1, is for training.
+        seed: draws the rows, at least 0.
+
+    Raises:
+        TypeError or ValueError: an argument out of its range.
+
+    >>> polynomial()
+    Regression(name='polynomial', train=<700 rows>, validation=<150 rows>, test=<150 rows>)
+    """
+    weights = Several(Real(), at_least=1)("weights", weights)
+    degree = Whole(low=1)("degree", degree)
+    noise = Real(low=0)("noise", noise)
+    sizes = _sizes(Whole(low=1)("samples", samples), test=test, validation=validation)
+    generator = np.random.default_rng(Whole()("seed", seed))
+    inputs = generator.standard_normal((samples, len(weights)))
+    targets = inputs**degree @ np.array(weights, dtype=float)
+    targets += noise * generator.standard_normal(samples)
+    parts = [
+        Rows(*(torch.from_numpy(array.astype(np.float32)) for array in (x, y[:, None])))
+        for x, y in zip(*(np.split(a, np.cumsum(sizes)[:-1]) for a in (inputs, targets)),
+                        strict=True)
+    ]  # fmt: skip
+    return Regression("polynomial", *parts)
 
 
 def digits(
@@ -200,17 +326,23 @@ def _channels_last(images: Tensor) -> Tensor:
 
 def _drawn(pixels: Pixels, labels: Numbers, seed: Any, **counts: Any) -> list[Part]:
     """Images drawn at random: those left to train on, then each count, the last one first."""
-    left = len(pixels)
+    sizes = _sizes(len(pixels), **counts)
+    order = np.random.default_rng(Whole()("seed", seed)).permutation(len(pixels))
+    drawn = np.split(order, np.cumsum(sizes[:0:-1]))
+    return [(pixels[index], labels[index]) for index in reversed(drawn)]
+
+
+def _sizes(samples: int, **counts: Any) -> list[int]:
+    """How many samples are left to train on, and then each count, the last one first."""
+    left = samples
     for name, value in counts.items():
         counts[name] = Whole()(name, value)
         if counts[name] >= left:
             raise ValueError(
-                f"{name} must be below {left}, so that images are left to train on, got {value!r}"
+                f"{name} must be below {left}, so that samples are left to train on, got {value!r}"
             )
         left -= counts[name]
-    order = np.random.default_rng(Whole()("seed", seed)).permutation(len(pixels))
-    drawn = np.split(order, np.cumsum(list(counts.values())))
-    return [(pixels[index], labels[index]) for index in reversed(drawn)]
+    return [left, *reversed(counts.values())]
 
 
 def _data(
@@ -234,11 +366,15 @@ def _data(
     for pixels, numbers in parts:
         images, labels = values[pixels[:, None]], numbers.astype(np.int64)
         for array in (images, labels):
-            digest.update(f"{array.dtype}{array.shape}".encode())
-            digest.update(array.data)
+            _digest(digest, array)
         splits.append(Split(torch.from_numpy(images), torch.from_numpy(labels)))
     train, validation, test = splits
     return Data(name, train, validation, test, classes, digest.hexdigest()[:16])
+
+
+def _digest(digest: Any, array: NDArray[Any]) -> None:
+    digest.update(f"{array.dtype}{array.shape}".encode())
+    digest.update(array.data)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from .data import Data, digits, fashion_mnist
+from .data import Data, Regression, digits, fashion_mnist, polynomial
 
-__all__ = ["Plan", "edition", "plan"]
+__all__ = ["Plan", "SweepPlan", "edition", "plan"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,37 @@ class Plan:
         return {"epochs": self.epochs, "batch_size": self.batch_size, **dict(self.sizes)}
 
 
+@dataclass(frozen=True)
+class SweepPlan:
+    """How large a sweep is in the edition at hand. The data are the same in both.
+
+    Attributes:
+        name: the sweep, and its record.
+        epochs: the epochs of each run.
+        seeds: the number of seeds, which count from 0.
+        batch_size: samples for one update.
+    """
+
+    name: str
+    epochs: int
+    seeds: int
+    batch_size: int = 50
+
+    @property
+    def data(self) -> Regression:
+        """The polynomial."""
+        return polynomial()
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The updates in an epoch."""
+        return -(-len(self.data.train) // self.batch_size)
+
+    def settings(self) -> dict[str, Any]:
+        """These numbers as arguments of :func:`sweep`."""
+        return {"seeds": self.seeds, "epochs": self.epochs, "batch_size": self.batch_size}
+
+
 # For each experiment: epochs, seeds, validation images.
 QUICK = {
     "lenet-schedules": (30, 3, 200),
@@ -67,6 +98,17 @@ FULL = {
     "wide-cosine": (4, 1, 0),
 }
 
+# For each sweep: epochs, seeds in the quick and in the full edition, batch size.
+SWEEPS = {
+    "batchnorm-rates": (40, (100, 1000), 50),
+    "batchnorm-momentum": (40, (30, 300), 50),
+    "batchnorm-batch-10": (40, (30, 300), 10),
+    "batchnorm-batch-200": (40, (30, 300), 200),
+    "batchnorm-curve": (40, (10, 200), 50),
+    "batchnorm-range-test": (40, (20, 200), 50),
+    "batchnorm-strategies": (40, (50, 500), 50),
+}
+
 
 def edition() -> str:
     """The edition to run, from ``LRSCHED_EDITION``: "quick" (the default) or "full".
@@ -79,15 +121,20 @@ def edition() -> str:
     return name
 
 
-def plan(name: str) -> Plan:
+def plan(name: str) -> Plan | SweepPlan:
     """How large the experiment ``name`` is in this edition.
 
     Raises ValueError if there is no such experiment.
     """
-    plans = QUICK if edition() == "quick" else FULL
+    quick = edition() == "quick"
+    if name in SWEEPS:
+        epochs, seeds, batch_size = SWEEPS[name]
+        return SweepPlan(name, epochs, seeds[0 if quick else 1], batch_size)
+    plans = QUICK if quick else FULL
     if name not in plans:
-        raise ValueError(f"name must be one of {', '.join(map(repr, plans))}, got {name!r}")
-    if edition() == "quick":
+        known = ", ".join(map(repr, [*plans, *SWEEPS]))
+        raise ValueError(f"name must be one of {known}, got {name!r}")
+    if quick:
         # Fixed, so that the book repeats to the last bit.
         return Plan(name, *plans[name], batch_size=32, sizes=(("group", 32), ("chunk", 32)))
     return Plan(name, *plans[name], batch_size=256)

@@ -1,12 +1,13 @@
 """What a training leaves: the rates applied and the results of every run."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..plateau import Plateau
 from ..schedule import Schedule, from_dict
 
 __all__ = ["METRICS", "History", "Run"]
@@ -28,21 +29,41 @@ class Run:
     """One training: a schedule over steps, a seed, and the label it is drawn and listed under.
 
     The seed decides the initial weights and the order of the samples: runs of one seed share
-    both, so that the schedule is all that differs.
+    both, so that the schedule is all that differs. A ``Plateau`` stands for itself as it is
+    at the start.
     """
 
     label: str
-    schedule: Schedule
+    schedule: Schedule | Plateau
     seed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """The run as plain values."""
-        return {"label": self.label, "schedule": self.schedule.to_dict(), "seed": self.seed}
+        schedule = self.schedule
+        if isinstance(schedule, Plateau):
+            described = {f.name: getattr(schedule, f.name) for f in fields(schedule) if f.init}
+            described = {"class": "Plateau"} | described
+        else:
+            described = schedule.to_dict()
+        return {"label": self.label, "schedule": described, "seed": self.seed}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Run":
         """The run that :meth:`to_dict` described."""
-        return cls(values["label"], from_dict(values["schedule"]), values["seed"])
+        described = dict(values["schedule"])
+        if described["class"] == "Plateau":
+            del described["class"]
+            return cls(values["label"], Plateau(**described), values["seed"])
+        return cls(values["label"], from_dict(described), values["seed"])
+
+    def rates(self, epochs: int, steps_per_epoch: int, watched: Any = None) -> Array:
+        """The rate of each step; for a ``Plateau`` given the metric after each epoch."""
+        steps = epochs * steps_per_epoch
+        if not isinstance(self.schedule, Plateau):
+            return np.asarray(self.schedule(np.arange(steps)))
+        plateau = replace(self.schedule)
+        rates = [plateau.lr, *(plateau.update(value) for value in watched)]
+        return np.repeat(rates, steps_per_epoch)[:steps]
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,10 +164,12 @@ class History:
         """
         if self.rates is None:
             raise ValueError("a record keeps no rates: they were checked before it was written")
-        steps = np.arange(len(self.rates))
-        for rates, run in zip(self.rates.T, self.runs, strict=True):
-            np.testing.assert_array_equal(rates, run.schedule(steps), err_msg=str(run))
+        watched = self.metrics.get(self.settings.get("watch", ""))
+        for place, run in enumerate(self.runs):
+            metric = None if watched is None else watched[:, place]
+            planned = run.rates(self.epochs, self.steps_per_epoch, metric)
+            np.testing.assert_array_equal(self.rates[:, place], planned, err_msg=str(run))
         return (
-            f"{len(steps):,} updates of {len(self.runs)} runs: "
+            f"{len(self.rates):,} updates of {len(self.runs)} runs: "
             "each applied the rate of its schedule, exactly."
         )

@@ -1,16 +1,18 @@
 """Networks, and many networks of one kind as one program."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..arguments import Whole
+from ..arguments import Choice, Optional, Real, Whole
 
-__all__ = ["Stack", "lenet"]
+__all__ = ["Stack", "lenet", "mlp"]
+
+ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
 
 
 def lenet(side: int = 28, classes: int = 10, width: int = 1) -> nn.Sequential:
@@ -57,22 +59,86 @@ def lenet(side: int = 28, classes: int = 10, width: int = 1) -> nn.Sequential:
     )
 
 
+def mlp(
+    features: int = 5,
+    depth: int = 3,
+    width: int = 4,
+    outputs: int = 1,
+    activation: str = "tanh",
+    norm: str | None = None,
+    momentum: float = 0.1,
+) -> nn.Sequential:
+    """A fully connected network, with or without batch normalisation.
+
+    ``depth`` hidden layers of ``width`` units, then a linear layer. ``norm="before"``
+    normalises what goes into each activation, ``norm="after"`` what comes out of it; the
+    parameters are the same. Weights start as PyTorch draws them, from its global generator,
+    and normalisation draws none: networks that differ in ``norm`` alone start alike.
+
+    Args:
+        features, outputs: the numbers of inputs and outputs, at least 1.
+        depth: the number of hidden layers, at least 0.
+        width: the units of each, at least 1.
+        activation: "tanh" or "relu".
+        norm: None, "before" or "after".
+        momentum: the share of the newest batch in the running statistics, from 0 to 1, as
+            PyTorch counts it; Keras names what is left, 1 - momentum.
+
+    Raises:
+        TypeError or ValueError: an argument out of its range.
+
+    Ioffe and Szegedy, *Batch Normalization: Accelerating Deep Network Training by Reducing
+    Internal Covariate Shift*, 2015.
+
+    >>> mlp(depth=1, norm="before")
+    Sequential(
+      (0): Linear(in_features=5, out_features=4, bias=True)
+      (1): BatchNorm1d(4, eps=1e-05, momentum=0.1, affine=True, ...)
+      (2): Tanh()
+      (3): Linear(in_features=4, out_features=1, bias=True)
+    )
+    """
+    features = Whole(low=1)("features", features)
+    depth = Whole()("depth", depth)
+    width = Whole(low=1)("width", width)
+    outputs = Whole(low=1)("outputs", outputs)
+    activate = ACTIVATIONS[Choice(tuple(ACTIVATIONS))("activation", activation)]
+    norm = Optional(Choice(("before", "after")))("norm", norm)
+    momentum = float(Real(low=0, largest=1)("momentum", momentum))
+
+    def normalised(where: str) -> list[nn.Module]:
+        return [nn.BatchNorm1d(width, momentum=momentum)] if norm == where else []
+
+    layers: list[nn.Module] = []
+    for inputs in [features, *[width] * depth][:depth]:
+        layers += [
+            nn.Linear(inputs, width), *normalised("before"), activate(), *normalised("after"),
+        ]  # fmt: skip
+    return nn.Sequential(*layers, nn.Linear(width if depth else features, outputs))
+
+
 class Stack:
     r"""Networks of one architecture, computed side by side as one program.
 
-    All see the same inputs. The first convolution of :math:`R` networks is one convolution
-    with :math:`R` times the channels, each further one a grouped convolution, and each linear
-    layer a batched matrix product. Nothing flows from one network to another, so each is the
-    network that it would be alone, up to the rounding of sums in another order.
+    The first convolution of :math:`R` networks is one convolution with :math:`R` times the
+    channels, each further one a grouped convolution, each linear layer a batched matrix
+    product, and each normalisation one with :math:`R` times the units. Nothing flows from one
+    network to another, so each is the network that it would be alone, up to the rounding of
+    sums in another order.
 
     Args:
-        networks: ``nn.Sequential`` of ``Conv2d``, ``Linear``, ``ReLU``, ``Tanh``,
-            ``MaxPool2d`` and ``Flatten`` layers, all alike. Their weights are copied.
+        networks: ``nn.Sequential`` of ``Conv2d``, ``Linear``, ``BatchNorm1d``, ``ReLU``,
+            ``Tanh``, ``MaxPool2d`` and ``Flatten`` layers, all alike. Their weights are copied.
         device: where to compute; None: where the first network is.
 
     Attributes:
         parameters: the weights by their names in the networks, each with the networks along a
             new first axis.
+        buffers: the running statistics of ``BatchNorm1d`` likewise.
+        mode: what ``BatchNorm1d`` normalises by. "train": the statistics of the batch, which
+            also go into the running ones; "eval": the running statistics; "precise": those of
+            the inputs, and nothing is kept. With all training samples as the inputs the last
+            is what Wu and Johnson call PreciseBN (*Rethinking "Batch" in BatchNorm*, 2021).
 
     Raises:
         TypeError: a network that is no ``nn.Sequential`` or has a ``forward`` of its own, or has
@@ -89,7 +155,8 @@ class Stack:
     ) -> None:
         if not networks:
             raise ValueError("networks must hold at least one network, got none")
-        for network in networks:
+        different = list(dict.fromkeys(networks))  # thousands of runs may start from a few
+        for network in different:
             if getattr(type(network), "forward", None) is not nn.Sequential.forward:
                 raise TypeError(
                     f"networks must be torch.nn.Sequential, got a {type(network).__name__}"
@@ -100,23 +167,35 @@ class Stack:
                     f"{networks[0]}\nand\n{network}"
                 )
         self.size = len(networks)
+        self.mode = "train"
         self._template = copy.deepcopy(networks[0])
+        place = {network: index for index, network in enumerate(different)}
+        index = torch.tensor([place[network] for network in networks])
+
+        def stacked(tensors: Iterable[Tensor]) -> Tensor:
+            every = torch.stack([tensor.detach() for tensor in tensors])
+            return every[index.to(every.device)].to(device or every.device)
+
         self.parameters: dict[str, Tensor] = {}
-        for name, first in networks[0].named_parameters():
-            each = [network.get_parameter(name).detach() for network in networks]
-            stacked = torch.stack(each).to(device or first.device)
-            if stacked.dim() == 5 and stacked.shape[:2].numel() > 1:
+        for name, _ in networks[0].named_parameters():
+            weights = stacked(network.get_parameter(name) for network in different)
+            if weights.dim() == 5 and weights.shape[:2].numel() > 1:
                 # Of a convolution: the order of channels_last, but for a single output channel,
                 # which some of PyTorch's convolutions refuse in it.
-                stacked = stacked.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
-            self.parameters[name] = stacked.requires_grad_()
+                weights = weights.permute(0, 1, 3, 4, 2).contiguous().permute(0, 1, 4, 2, 3)
+            self.parameters[name] = weights.requires_grad_()
+        self.buffers = {
+            name: stacked(network.get_buffer(name) for network in different)
+            for name, _ in networks[0].named_buffers()
+        }
         self._layers = self._compile()
 
     def _compile(self) -> list[Callable[[Tensor], Tensor]]:
         """What to do for each layer. A layer's input is one of three kinds.
 
-        Shared: [batch, channels, height, width], the same for all networks. Maps: [batch,
-        networks * channels, height, width]. Rows: [networks, batch, features].
+        Shared: [batch, ...], the same for all networks. Maps: [batch, networks * channels,
+        height, width]. Columns: [networks, features, batch]; so ordered, the values of a unit
+        lie together, which is what normalisation and small matrix products are fastest on.
         """
         layers: list[Callable[[Tensor], Tensor]] = []
         kind, fresh = "shared", False  # fresh: the values may be overwritten
@@ -134,7 +213,10 @@ class Stack:
                     kind, fresh = "maps", True
                 case nn.Linear():
                     layers.append(self._linear(name))
-                    kind, fresh = "rows", True
+                    kind, fresh = "columns", True
+                case nn.BatchNorm1d():
+                    layers.append(self._normalisation(name, layer))
+                    kind, fresh = "columns", False  # a view: to overwrite it costs a copy
                 case nn.MaxPool2d():
                     layers.append(self._pooling(layer))
                     fresh = True
@@ -142,20 +224,22 @@ class Stack:
                     layers.append(F.relu_ if fresh else F.relu)
                     fresh = False
                 case nn.Tanh():
-                    layers.append(torch.tanh)
+                    layers.append(torch.tanh_ if fresh else torch.tanh)
                     fresh = False
                 case nn.Flatten(start_dim=1, end_dim=-1):
                     if kind == "maps":
-                        layers.append(self._rows)
-                        kind = "rows"
+                        layers.append(self._flat_maps)
+                        kind = "columns"
                     elif kind == "shared":
                         layers.append(_flat)
                     fresh = False
                 case _:
                     raise TypeError(
-                        "networks must be made of Conv2d, Linear, ReLU, Tanh, MaxPool2d and "
-                        f"Flatten layers, got {layer}"
+                        "networks must be made of Conv2d, Linear, BatchNorm1d, ReLU, Tanh, "
+                        f"MaxPool2d and Flatten layers, got {layer}"
                     )
+        if kind == "columns":
+            layers.append(lambda x: x.transpose(1, 2))
         return layers
 
     def _convolution(self, name: str, layer: nn.Conv2d, shared: bool) -> Callable[[Tensor], Tensor]:
@@ -179,28 +263,62 @@ class Stack:
         weight, bias = self.parameters[f"{name}.weight"], self.parameters.get(f"{name}.bias")
 
         def multiply(x: Tensor) -> Tensor:
-            if x.dim() == 2:
-                x = x.expand(self.size, *x.shape)
+            x = self._columns(x)
             if bias is None:
-                return torch.bmm(x, weight.transpose(1, 2))
-            return torch.baddbmm(bias[:, None], x, weight.transpose(1, 2))
+                return torch.bmm(weight, x)
+            return torch.baddbmm(bias[:, :, None], weight, x)
 
         return multiply
+
+    def _normalisation(self, name: str, layer: nn.BatchNorm1d) -> Callable[[Tensor], Tensor]:
+        if layer.momentum is None:
+            raise TypeError(f"networks must have normalisations with a momentum, got {layer}")
+        weight, bias = (self.parameters.get(f"{name}.{part}") for part in ("weight", "bias"))
+        mean, variance, count = (
+            self.buffers.get(f"{name}.{part}")
+            for part in ("running_mean", "running_var", "num_batches_tracked")
+        )
+        momentum, eps = layer.momentum, layer.eps
+
+        def normalise(x: Tensor) -> Tensor:
+            x = self._columns(x)
+            scale, shift = (None if p is None else p.flatten() for p in (weight, bias))
+            running = (mean, variance) if self.mode != "precise" else (None, None)
+            running_mean, running_variance = (None if b is None else b.view(-1) for b in running)
+            if count is not None and self.mode == "train":
+                count.add_(1)
+            by_batch = self.mode == "train" or running_mean is None
+            # All units of all networks as the channels of one sample, which lies as x does.
+            units = x.reshape(1, -1, x.shape[2])
+            units = F.batch_norm(
+                units, running_mean, running_variance, scale, shift, by_batch, momentum, eps
+            )
+            return units.view(x.shape)
+
+        return normalise
+
+    def _columns(self, x: Tensor) -> Tensor:
+        return x.t().expand(self.size, *x.shape[::-1]) if x.dim() == 2 else x
 
     def _pooling(self, layer: nn.MaxPool2d) -> Callable[[Tensor], Tensor]:
         settings = (layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode)
         return lambda x: F.max_pool2d(x, *cast(Any, settings))
 
-    def _rows(self, maps: Tensor) -> Tensor:
+    def _flat_maps(self, maps: Tensor) -> Tensor:
         batch, channels, height, width = maps.shape
         split = maps.view(batch, self.size, channels // self.size, height, width)
-        return split.transpose(0, 1).reshape(self.size, batch, -1)
+        return split.transpose(0, 1).reshape(self.size, batch, -1).transpose(1, 2)
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """The outputs of all networks, [networks, batch, outputs], for inputs [batch, ...]."""
+        """The outputs of all networks, [networks, batch, outputs].
+
+        Inputs are the same for all, [batch, ...], or each network's own, [networks, batch,
+        features].
+        """
+        x = inputs.transpose(1, 2) if inputs.dim() == 3 else inputs
         for layer in self._layers:
-            inputs = layer(inputs)
-        return inputs
+            x = layer(x)
+        return x
 
     def network(self, index: int) -> nn.Sequential:
         """One of the networks by itself, with a copy of its present weights."""
@@ -210,6 +328,8 @@ class Stack:
         with torch.no_grad():
             for name, weights in self.parameters.items():
                 network.get_parameter(name).copy_(weights[index])
+            for name, statistics in self.buffers.items():
+                network.get_buffer(name).copy_(statistics[index])
         return network
 
 

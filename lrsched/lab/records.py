@@ -10,19 +10,24 @@ import math
 import os
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import checkpoints
-from .editions import Plan, edition
+from .editions import Plan, SweepPlan, edition
+from .groups import Network
 from .history import METRICS, History, Run
+from .sweeps import Rate, sweep
 from .training import train
 
-__all__ = ["experiment", "record"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["experiment", "keep", "planned_sweep", "record", "record_table"]
 
 RECORDS = resources.files(__package__) / "records"
 
@@ -39,19 +44,57 @@ def experiment(plan: Plan, runs: Sequence[Run], **settings: Any) -> History:
         runs: what to train.
         **settings: further arguments for :func:`train`.
     """
-    folder = os.environ.get("LRSCHED_RECORD")
-    arguments = {"name": plan.name} | plan.settings() | settings
-    if folder:
-        if edition() != "full":
-            raise ValueError(
-                "LRSCHED_RECORD needs LRSCHED_EDITION=full: records are of that edition"
-            )
-        arguments["checkpoint"] = Path(folder) / f"{plan.name}.checkpoint"
+    arguments = {"name": plan.name, **_checkpoint(plan.name), **plan.settings(), **settings}
     history = train(runs, plan.data, **arguments)
     history.check_rates()
-    if folder:
+    if _recording():
         write(plan.name, history)
     return history
+
+
+def planned_sweep(
+    plan: SweepPlan,
+    networks: Mapping[str, Network],
+    schedules: Mapping[str, Rate] | Iterable[float],
+    **settings: Any,
+) -> "pd.DataFrame":
+    """Train every combination as the plan says; see :func:`sweep`.
+
+    The table is too large for a record: give what a text needs of it to :func:`keep`.
+
+    Args:
+        plan: which sweep, and how large.
+        networks, schedules: what to train.
+        **settings: further arguments for :func:`sweep`.
+    """
+    arguments = {"name": plan.name, **_checkpoint(plan.name), **plan.settings(), **settings}
+    return sweep(networks, schedules, data=plan.data, **arguments)
+
+
+def keep(plan: SweepPlan, table: "pd.DataFrame", result: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the result of a sweep. ``make record`` also writes it as a record.
+
+    Args:
+        plan: the sweep.
+        table: what :func:`planned_sweep` returned.
+        result: what was computed from it, of columns of numbers and strings.
+    """
+    if _recording():
+        write_table(plan.name, table, result)
+    return result
+
+
+def _recording() -> str | None:
+    """The folder for checkpoints if records are to be written, else None."""
+    folder = os.environ.get("LRSCHED_RECORD")
+    if folder and edition() != "full":
+        raise ValueError("LRSCHED_RECORD needs LRSCHED_EDITION=full: records are of that edition")
+    return folder
+
+
+def _checkpoint(name: str) -> dict[str, Path]:
+    folder = _recording()
+    return {"checkpoint": Path(folder) / f"{name}.checkpoint"} if folder else {}
 
 
 def record(name: str) -> History:
@@ -59,15 +102,7 @@ def record(name: str) -> History:
 
     Raises ValueError if there is none of this name.
     """
-    file = RECORDS / f"{name}.json"
-    if not file.is_file():
-        files = RECORDS.iterdir() if RECORDS.is_dir() else ()
-        known = sorted(f.name[:-5] for f in files if f.name.endswith(".json"))
-        raise ValueError(
-            f"name must be that of a record ({', '.join(map(repr, known)) or 'there is none'}), "
-            f"got {name!r}"
-        )
-    kept = json.loads(file.read_text(encoding="utf-8"))
+    kept = _read(name, "runs")
     return History(
         runs=tuple(Run.from_dict(run) for run in kept["runs"]),
         rates=None,
@@ -82,12 +117,54 @@ def record(name: str) -> History:
     )
 
 
+def record_table(name: str) -> "pd.DataFrame":
+    """The record of a sweep: what :func:`keep` was given in the full edition.
+
+    ``attrs`` holds ``settings``, ``surroundings`` and the ``seconds`` that the sweep took.
+
+    Raises ValueError if there is none of this name.
+    """
+    import pandas as pd
+
+    kept = _read(name, "rows")
+    table = pd.DataFrame(kept["rows"], columns=kept["columns"])
+    table.attrs = {part: kept[part] for part in ("settings", "surroundings", "seconds")}
+    return table
+
+
+def _read(name: str, part: str) -> Any:
+    """The record of this name, which must have this part."""
+    known = {}
+    for file in RECORDS.iterdir() if RECORDS.is_dir() else ():
+        if file.name.endswith(".json"):
+            kept = json.loads(file.read_text(encoding="utf-8"))
+            if part in kept:
+                known[file.name[:-5]] = kept
+    if name not in known:
+        names = ", ".join(map(repr, sorted(known))) or "there is none"
+        raise ValueError(f"name must be that of a record ({names}), got {name!r}")
+    return known[name]
+
+
+def write_table(name: str, table: "pd.DataFrame", result: "pd.DataFrame") -> Path:
+    """Write the record of a sweep as :func:`write` does for a history."""
+    attrs = table.attrs
+    columns = [[_plain(value) for value in result[column]] for column in result]
+    kept = {
+        "settings": attrs["settings"] | {"seeds": int(table["seed"].nunique())},
+        "surroundings": attrs["surroundings"] | _origin(),
+        "seconds": _plain(attrs["seconds"]),
+        "columns": list(result.columns),
+        "rows": list(map(list, zip(*columns, strict=True))),
+    }
+    return _write(name, kept)
+
+
 def write(name: str, history: History) -> Path:
     """Write the record of a history, whole or not at all; return its path.
 
     A record that holds the same results already stays, with the date on which it was measured.
     """
-    file = Path(str(RECORDS)) / f"{name}.json"
     kept = {
         "settings": history.settings,
         "surroundings": history.surroundings | _origin(),
@@ -98,7 +175,12 @@ def write(name: str, history: History) -> Path:
         "distances": {layer: _rounded(values) for layer, values in history.distances.items()},
         "diverged": history.diverged.tolist(),
     }
-    if _results(file) == json.loads(json.dumps(kept | {"surroundings": None})):
+    return _write(name, kept)
+
+
+def _write(name: str, kept: dict[str, Any]) -> Path:
+    file = Path(str(RECORDS)) / f"{name}.json"
+    if _results(file) == _compared(json.loads(json.dumps(kept))):
         return file
     # A line for each run, and one for each epoch: a change can be read.
     text = json.dumps(kept, indent=1, ensure_ascii=False, allow_nan=False)
@@ -109,9 +191,23 @@ def write(name: str, history: History) -> Path:
 def _results(file: Path) -> Any:
     """What a record holds but for its surroundings; None if it cannot be read."""
     try:
-        return json.loads(file.read_text(encoding="utf-8")) | {"surroundings": None}
+        return _compared(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def _compared(kept: dict[str, Any]) -> dict[str, Any]:
+    """A record without what may differ between equal results."""
+    sweeps = {"seconds": None} if "rows" in kept else {}
+    return kept | {"surroundings": None} | sweeps
+
+
+def _plain(value: Any) -> Any:
+    """A value of a table as JSON has it, numbers rounded."""
+    if isinstance(value, str):
+        return value
+    number = float(value)
+    return int(value) if number.is_integer() else _rounded(number)
 
 
 def _rounded(values: Any) -> Any:

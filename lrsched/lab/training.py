@@ -1,8 +1,7 @@
 """Training many networks side by side: one program, a schedule for each."""
 
-import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,21 +9,29 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from .. import __version__
-from ..arguments import Optional, Whole
+from ..arguments import Choice, Optional, Whole
+from ..plateau import Plateau
 from ..schedule import is_schedule
 from ..schedules import Constant
-from . import checkpoints
 from .data import Data, Split
+from .groups import (
+    Group,
+    Network,
+    chosen_device,
+    initial,
+    order,
+    resume,
+    surroundings,
+    wait,
+    work_through,
+)
 from .history import METRICS, History, Run
-from .models import Stack, lenet
-from .optimizers import SGD, Adam, StackOptimizer
+from .models import lenet
+from .optimizers import SGD, Adam
 
 __all__ = ["batches", "fastest", "initial", "measure", "train"]
-
-Network = Callable[[], nn.Sequential]
 
 SIZES = (1, 2, 4, 8, 16, 32)
 CHUNKS = (32, 64, 128, 256)
@@ -41,6 +48,7 @@ def train(
     group: int | None = None,
     chunk: int | None = None,
     distances_every: int | None = None,
+    watch: str = "validation_loss",
     checkpoint: str | Path | None = None,
     checkpoint_seconds: float = 20.0,
     device: torch.device | str | None = None,
@@ -57,7 +65,8 @@ def train(
 
     Args:
         runs: what to train. Schedules give the rate at each step, counted in batches from 0;
-            write one over epochs as ``schedule.per_epoch(steps)``.
+            write one over epochs as ``schedule.per_epoch(steps)``. A :class:`lrsched.Plateau`
+            is updated after each epoch.
         data: the samples; see :func:`batches` for their order.
         epochs: how often all training samples are seen.
         batch_size: samples for one update; the last batch of an epoch may be smaller.
@@ -66,9 +75,11 @@ def train(
             size of the images.
         group: runs computed at once, at least 1. None: the fastest on this machine, measured.
             Name it where results must repeat to the last bit on other machines.
-        chunk: samples computed at once, at least 1. None: as for ``group``.
+        chunk: samples computed at once, at least 1. None: as for ``group``, but with batch
+            normalisation, which needs the batch as a whole.
         distances_every: steps from one measurement to the next of the distance of each layer
             from its initial weights, first before step 0; None: none.
+        watch: the metric that a ``Plateau`` follows, one of ``METRICS``.
         checkpoint: a file to keep the state in; None: none is kept. Killed at any moment and
             started again with it, a training ends with the results, to the bit, that it would
             have had.
@@ -84,22 +95,25 @@ def train(
         TypeError or ValueError: an argument out of its range; two runs of one label and seed.
         CheckpointError: a checkpoint that cannot be read or is of another training.
     """
-    from tqdm import tqdm
-
     runs = _checked_runs(runs)
     epochs = Whole(low=1)("epochs", epochs)
     batch_size = Whole(low=1)("batch_size", batch_size)
     group = Optional(Whole(low=1))("group", group)
     chunk = Optional(Whole(low=1))("chunk", chunk)
     distances_every = Optional(Whole(low=1))("distances_every", distances_every)
-    optimizer = SGD() if optimizer is None else optimizer
-    if not isinstance(optimizer, SGD | Adam):
-        raise TypeError(f"optimizer must be lab.SGD(...) or lab.Adam(...), got {optimizer!r}")
+    watched = checked_watch(watch, METRICS, runs)
+    if watched and watched.startswith("validation") and not len(data.validation):
+        raise ValueError("data must have a validation split for a Plateau to follow, got none")
+    optimizer = checked_optimizer(optimizer)
     make = network or (lambda: lenet(data.side, len(data.classes)))
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(device)
-    file = None if checkpoint is None else Path(checkpoint)
+    if any(True for _ in initial(make, 0).buffers()):
+        if chunk is not None and chunk < batch_size:
+            raise ValueError(
+                f"chunk must be None or at least batch_size={batch_size} with batch "
+                f"normalisation, got {chunk}"
+            )
+        chunk = batch_size
+    device = chosen_device(device)
 
     samples = len(data.train.labels)
     settings = {
@@ -113,71 +127,45 @@ def train(
         "samples": samples,
         "distances_every": distances_every,
     }
+    if watched:
+        settings["watch"] = watched
     identity = settings | {
         "runs": [run.to_dict() for run in runs],
         "asked": [group, chunk],
-        "surroundings": _surroundings(device),
+        "surroundings": surroundings(device),
     }
-    state = None if file is None else checkpoints.load(file, identity)
-    if state is None:
-        if group is None or chunk is None:
-            group, chunk = fastest(
-                make, data, batch_size, optimizer, device, group=group, chunk=chunk, runs=runs
-            )
-        state = {"group": group, "chunk": chunk, "done": [], "present": None}
-        if file:  # the sizes decide the last bits: they are kept from the start
-            checkpoints.save(file, identity, state)
-    group, chunk = state["group"], state["chunk"]
 
+    def sizes() -> dict[str, Any]:  # they decide the last bits: kept from the start
+        if group and chunk:
+            return {"group": group, "chunk": chunk}
+        pair = fastest(
+            make, data, batch_size, optimizer, device, group=group, chunk=chunk, runs=runs
+        )
+        return dict(zip(("group", "chunk"), pair, strict=True))
+
+    state, save = resume(None if checkpoint is None else Path(checkpoint), identity, sizes)
+    groups = _groups(runs, state["group"])
     data = data.to(device)
-    done: list[dict[str, Any]] = state["done"]
-    groups = _groups(runs, group)
-    with tqdm(total=epochs * len(runs), desc=name, unit="epoch", smoothing=0.05) as bar:
-        bar.update(epochs * sum(len(places) for places in groups[: len(done)]))
-        for places in groups[len(done) :]:
-            trainer = _Group(
-                [runs[k] for k in places], data, make, optimizer, settings, chunk, device
-            )
-            if state["present"] is not None:
-                trainer.load_state_dict(state["present"])
-                bar.update(trainer.epoch * len(places))
-            kept = time.monotonic()
-            while trainer.epoch < epochs:
-                trainer.train_epoch()
-                bar.update(len(places))
-                if file and trainer.epoch < epochs and time.monotonic() - kept > checkpoint_seconds:
-                    state |= {"present": trainer.state_dict()}
-                    checkpoints.save(file, identity, state)
-                    kept = time.monotonic()
-            done.append(trainer.results())
-            state |= {"done": done, "present": None}
-            if file:
-                checkpoints.save(file, identity, state)
-    surroundings = _surroundings(device) | {"group": group, "chunk": chunk}
-    return _history(runs, groups, done, settings, surroundings)
 
+    def build(number: int) -> Group:
+        some = [runs[place] for place in groups[number]]
+        return _Group(some, data, make, optimizer, settings, state["chunk"], device)
 
-def initial(network: Network, seed: int) -> nn.Sequential:
-    """The network with the weights that PyTorch draws after ``torch.manual_seed(seed)``.
-
-    The state of the global generator stays as it was.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return network()
+    done = work_through(groups, build, epochs, state, save, checkpoint_seconds, name)
+    sizes_used = {"group": state["group"], "chunk": state["chunk"]}
+    return _history(runs, groups, done, settings, surroundings(device) | sizes_used)
 
 
 def batches(
     split: Split, batch_size: int, seed: int, epoch: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """The images and labels of each batch of an epoch, in an order that the seed decides."""
-    order = np.random.default_rng([seed, epoch]).permutation(len(split.labels))
-    index = torch.from_numpy(order).to(split.labels.device)
+    index = order(len(split), seed, epoch).to(split.labels.device)
     for part in torch.split(index, batch_size):
         yield split.batch(part)
 
 
-class _Group:
+class _Group(Group):
     """Runs of one seed in training: what :func:`train` does for one group."""
 
     def __init__(
@@ -194,25 +182,22 @@ class _Group:
         self.data = data
         self.chunk = chunk
         self.batch_size = settings["batch_size"]
-        self.steps_per_epoch = settings["steps_per_epoch"]
         self.distances_every = settings["distances_every"]
         start = initial(network, self.seed)
-        self.stack = Stack([start] * len(runs), device)
+        super().__init__(
+            runs,
+            [start] * len(runs),
+            rule,
+            settings["epochs"],
+            settings["steps_per_epoch"],
+            settings.get("watch", ""),
+            device,
+        )
         self.start = {name: p.detach()[:1].clone() for name, p in self.stack.parameters.items()}
-        self.optimizer = StackOptimizer(rule, self.stack.parameters)
-        steps = np.arange(settings["epochs"] * self.steps_per_epoch)
-        planned = np.stack([run.schedule(steps) for run in runs], axis=1)
-        self.planned = torch.from_numpy(planned).to(device)
-        self.epoch = 0
-        self.seconds = 0.0
-        self.rates: list[Tensor] = []
-        self.losses: list[Tensor] = []
-        self.metrics: dict[str, list[Tensor]] = {metric: [] for metric in METRICS}
-        self.distances: dict[str, list[Tensor]] = {}
 
     def train_epoch(self) -> None:
-        """Go through the training samples once, then look at the others."""
         begun = time.perf_counter()
+        self.stack.mode = "train"
         losses, right = [], torch.zeros(self.stack.size, device=self.planned.device)
         first = self.epoch * self.steps_per_epoch
         for step, (images, labels) in enumerate(
@@ -220,25 +205,21 @@ class _Group:
         ):
             if self.distances_every and step % self.distances_every == 0:
                 self._measure()
-            self.optimizer.rates.copy_(self.planned[step])
             loss, hits = self._gradients(images, labels)
-            self.optimizer.step()
-            self.rates.append(self.optimizer.rates.clone())
+            self.step(step)
             losses.append(loss)
             right += hits
-        self.epoch += 1
-        self.losses += losses
         sizes = torch.full((len(losses), 1), float(self.batch_size), device=right.device)
         sizes[-1] = len(labels)
         samples = len(self.data.train.labels)
+        self.stack.mode = "eval"
         values = [
             (torch.stack(losses) * sizes).sum(0) / samples,
             right / samples,
             *self._evaluate(self.data.validation),
             *self._evaluate(self.data.test),
         ]
-        for metric, value in zip(METRICS, values, strict=True):
-            self.metrics[metric].append(value.cpu())
+        self.end_epoch(losses, dict(zip(METRICS, values, strict=True)))
         self.seconds += time.perf_counter() - begun
 
     def _gradients(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -275,6 +256,7 @@ class _Group:
         for loss, hits in self._parts(split.images, split.labels, 2 * self.chunk):
             losses += loss
             right += hits
+        right[~losses.isfinite()] = torch.nan  # no class is the largest of what is not finite
         return losses / len(split.labels), right / len(split.labels)
 
     @torch.no_grad()
@@ -290,55 +272,33 @@ class _Group:
             away, long = torch.stack(pairs).sum(0)
             self.distances.setdefault(layer, []).append((away / long).sqrt().cpu())
 
-    _LISTS = ("rates", "losses")
-    _TABLES = ("metrics", "distances")
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that the rest of the training depends on, and what was measured so far."""
-        return {
-            "epoch": self.epoch,
-            "seconds": self.seconds,
-            "parameters": {name: p.detach() for name, p in self.stack.parameters.items()},
-            "moments": self.optimizer.state,
-            "steps": self.optimizer.steps,
-            **{name: torch.stack(getattr(self, name)) for name in self._LISTS},
-            **{
-                name: {key: torch.stack(values) for key, values in getattr(self, name).items()}
-                for name in self._TABLES
-            },
-        }
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state that :meth:`state_dict` gave."""
-        device = self.planned.device
-        self.epoch, self.seconds = state["epoch"], state["seconds"]
-        with torch.no_grad():
-            for name, p in self.stack.parameters.items():
-                p.copy_(state["parameters"][name])
-            for name, tensors in self.optimizer.state.items():
-                for own, kept in zip(tensors, state["moments"][name], strict=True):
-                    own.copy_(kept)
-        self.optimizer.steps = state["steps"]
-        for name in self._LISTS:
-            setattr(self, name, list(state[name].to(device)))
-        for name in self._TABLES:
-            setattr(self, name, {key: list(values) for key, values in state[name].items()})
-
-    def results(self) -> dict[str, Any]:
-        """What was measured, as tensors [..., runs]."""
-        state = self.state_dict()
-        names = ("seconds", *self._LISTS, *self._TABLES)
-        return {
-            name: state[name].cpu() if isinstance(state[name], Tensor) else state[name]
-            for name in names
-        }
-
 
 def _cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
     """The sum of the cross-entropies of each network, [networks]."""
     networks = len(outputs)
     each = F.cross_entropy(outputs.flatten(0, 1), labels.repeat(networks), reduction="none")
     return each.view(networks, -1).sum(1)
+
+
+def checked_optimizer(optimizer: Any) -> SGD | Adam:
+    """The optimizer, ``SGD()`` for None."""
+    if optimizer is None:
+        return SGD()
+    if not isinstance(optimizer, SGD | Adam):
+        raise TypeError(f"optimizer must be lab.SGD(...) or lab.Adam(...), got {optimizer!r}")
+    return optimizer
+
+
+def checked_watch(watch: Any, metrics: tuple[str, ...], runs: Sequence[Run]) -> str | None:
+    """The metric to follow, None if no run follows one."""
+    watch = Choice(metrics)("watch", watch)
+    return watch if any(isinstance(run.schedule, Plateau) for run in runs) else None
+
+
+def checked_schedule(name: str, schedule: Any) -> None:
+    """Refuse what is neither a schedule nor a plateau."""
+    if not isinstance(schedule, Plateau):
+        is_schedule(name, schedule)
 
 
 def _checked_runs(runs: Sequence[Run]) -> list[Run]:
@@ -349,7 +309,7 @@ def _checked_runs(runs: Sequence[Run]) -> list[Run]:
     for place, run in enumerate(runs):
         if not isinstance(run, Run):
             raise TypeError(f"runs[{place}] must be a lab.Run, got {run!r}")
-        is_schedule(f"runs[{place}].schedule", run.schedule)
+        checked_schedule(f"runs[{place}].schedule", run.schedule)
         seed = Whole(low=0)(f"runs[{place}].seed", run.seed)
         runs[place] = Run(run.label, run.schedule, seed)  # a plain int: it goes into files
         if (run.label, run.seed) in seen:
@@ -378,7 +338,7 @@ def _history(
     groups: list[list[int]],
     done: list[dict[str, Any]],
     settings: dict[str, Any],
-    surroundings: dict[str, Any],
+    where: dict[str, Any],
 ) -> History:
     order = np.argsort(np.concatenate(groups))
 
@@ -392,12 +352,6 @@ def _history(
     }
     broken = ~np.isfinite(losses)
     diverged = np.where(broken.any(0), broken.argmax(0), -1)
-    per_epoch = settings["steps_per_epoch"]
-    lost = (diverged >= 0) & (np.arange(settings["epochs"])[:, None] >= diverged // per_epoch)
-    for values in metrics.values():
-        values[lost] = np.nan
-    for part in ("validation", "test"):  # weights may also overflow in an epoch's last update
-        metrics[f"{part}_accuracy"][~np.isfinite(metrics[f"{part}_loss"])] = np.nan
     every = settings["distances_every"]
     points = np.arange(0, len(rates), every) if every else np.arange(0)
     seconds = [d["seconds"] / len(places) for d, places in zip(done, groups, strict=True)
@@ -412,19 +366,8 @@ def _history(
         diverged,
         np.array(seconds)[order],
         settings,
-        surroundings,
+        where,
     )
-
-
-def _surroundings(device: torch.device) -> dict[str, Any]:
-    on_gpu = device.type == "cuda"
-    return {
-        "lrsched": __version__,
-        "torch": str(torch.__version__),
-        "device": torch.cuda.get_device_name(device) if on_gpu else "CPU",
-        "machine": platform.machine(),
-        "threads": torch.get_num_threads(),
-    }
 
 
 def fastest(
@@ -479,16 +422,11 @@ def measure(
             trainer = _Group(some, data, network, optimizer or SGD(), settings, part, device)
             best = float("inf")
             for _ in range(3):
-                _wait(device)
+                wait(device)
                 begun = time.perf_counter()
                 trainer._gradients(images, labels)
                 trainer.optimizer.step()
-                _wait(device)
+                wait(device)
                 best = min(best, time.perf_counter() - begun)
             costs[size, part] = best / size
     return costs
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -1,0 +1,262 @@
+"""Groups of runs in training, and how they are worked through: what all trainers share."""
+
+import dataclasses
+import platform
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .. import __version__
+from ..plateau import Plateau
+from . import checkpoints
+from .history import Run
+from .models import Stack
+from .optimizers import SGD, Adam, StackOptimizer
+
+Network = Callable[[], nn.Sequential]
+
+
+class Group:
+    """Runs in training, side by side.
+
+    Args:
+        runs: what is trained.
+        networks: the network that each run starts from.
+        rule: the optimizer.
+        epochs, steps_per_epoch: the length of the training.
+        watch: the name of the metric that a :class:`lrsched.Plateau` follows.
+        device: where to train.
+
+    Attributes:
+        rates: the rates that were applied, read from the optimizer, a tensor [runs] for each
+            step so far.
+        losses: the losses of the batches likewise.
+        lost: which runs have had a loss that is not finite.
+        metrics: by name, a tensor [runs] for each epoch so far.
+    """
+
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        networks: Sequence[nn.Sequential],
+        rule: SGD | Adam,
+        epochs: int,
+        steps_per_epoch: int,
+        watch: str,
+        device: torch.device,
+    ) -> None:
+        self.runs = runs
+        self.stack = Stack(networks, device)
+        self.optimizer = StackOptimizer(rule, self.stack.parameters)
+        self.steps_per_epoch = steps_per_epoch
+        self.watch = watch
+        steps = np.arange(epochs * steps_per_epoch)
+        self.plateaus: dict[int, Plateau] = {}
+        each: dict[Any, Any] = {}  # many runs may follow one schedule
+        for place, run in enumerate(runs):
+            if isinstance(run.schedule, Plateau):
+                self.plateaus[place] = dataclasses.replace(run.schedule)  # as it starts
+            elif run.schedule not in each:
+                each[run.schedule] = run.schedule(steps)
+        planned = [
+            np.full(len(steps), run.schedule.base_lr)
+            if isinstance(run.schedule, Plateau)
+            else each[run.schedule]
+            for run in runs
+        ]
+        self.planned = torch.from_numpy(np.stack(planned, axis=1)).to(device)
+        self.epoch = 0
+        self.seconds = 0.0
+        self.lost = torch.zeros(len(runs), dtype=torch.bool, device=device)
+        self.rates: list[Tensor] = []
+        self.losses: list[Tensor] = []
+        self.metrics: dict[str, list[Tensor]] = {}
+        self.distances: dict[str, list[Tensor]] = {}
+
+    def step(self, step: int) -> None:
+        """Update the weights by their gradients, with the rates of this step."""
+        self.optimizer.rates.copy_(self.planned[step])
+        self.optimizer.step()
+        self.rates.append(self.optimizer.rates.clone())
+
+    def end_epoch(self, losses: list[Tensor], metrics: dict[str, Tensor]) -> None:
+        """Keep the losses and the metrics of an epoch, NaN for runs that have diverged."""
+        self.epoch += 1
+        self.losses += losses
+        self.lost |= ~torch.stack(losses).isfinite().all(0)
+        for name, value in metrics.items():
+            kept = torch.where(self.lost, torch.nan, value.to(self.lost.device)).cpu()
+            self.metrics.setdefault(name, []).append(kept)
+        self._watch()
+
+    def _watch(self) -> None:
+        """Let plateaus see their metric."""
+        for place, plateau in self.plateaus.items():
+            rate = plateau.update(self.metrics[self.watch][self.epoch - 1][place])
+            self.planned[self.epoch * self.steps_per_epoch :, place] = rate
+
+    _LISTS = ("rates", "losses")
+    _TABLES = ("metrics", "distances")
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that the rest of the training depends on, and what was measured so far."""
+        return {
+            "epoch": self.epoch,
+            "seconds": self.seconds,
+            "parameters": {name: p.detach() for name, p in self.stack.parameters.items()},
+            "buffers": self.stack.buffers,
+            "moments": self.optimizer.state,
+            "steps": self.optimizer.steps,
+            **{name: torch.stack(getattr(self, name)) for name in self._LISTS},
+            **{
+                name: {key: torch.stack(values) for key, values in getattr(self, name).items()}
+                for name in self._TABLES
+            },
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state that :meth:`state_dict` gave."""
+        device = self.planned.device
+        self.seconds = state["seconds"]
+        with torch.no_grad():
+            for name, p in self.stack.parameters.items():
+                p.copy_(state["parameters"][name])
+            for name, statistics in self.stack.buffers.items():
+                statistics.copy_(state["buffers"][name])
+            for name, tensors in self.optimizer.state.items():
+                for own, kept in zip(tensors, state["moments"][name], strict=True):
+                    own.copy_(kept)
+        self.optimizer.steps = state["steps"]
+        for name in self._LISTS:
+            setattr(self, name, list(state[name].to(device)))
+        for name in self._TABLES:
+            setattr(self, name, {key: list(values) for key, values in state[name].items()})
+        for self.epoch in range(1, state["epoch"] + 1):
+            self._watch()
+        self.lost = ~state["losses"].isfinite().all(0).to(device)
+
+    def train_epoch(self) -> None:
+        """Go through the training samples once, then measure."""
+        raise NotImplementedError
+
+    def results(self) -> dict[str, Any]:
+        """What was measured, as tensors [..., runs]."""
+        state = self.state_dict()
+        names = ("seconds", *self._LISTS, *self._TABLES)
+        return {
+            name: state[name].cpu() if isinstance(state[name], Tensor) else state[name]
+            for name in names
+        }
+
+
+def work_through(
+    groups: Sequence[Sequence[int]],
+    build: Callable[[int], Group],
+    epochs: int,
+    state: dict[str, Any],
+    save: Callable[[], object],
+    seconds: float,
+    name: str,
+) -> list[dict[str, Any]]:
+    """Train one group after the other; return the results of each.
+
+    Args:
+        groups: the places of the runs of each group.
+        build: makes a group, by its number, ready for training.
+        epochs: the length of the training.
+        state: with ``"done"``, the results so far, and ``"present"``, the state of the group
+            in training or None. Kept up to date.
+        save: called when the state should be kept.
+        seconds: the least time from one such call to the next within a group.
+        name: what to write before the progress bar.
+    """
+    from tqdm import tqdm
+
+    done: list[dict[str, Any]] = state["done"]
+    with tqdm(total=epochs * sum(map(len, groups)), desc=name, unit="epoch", smoothing=0.05) as bar:
+        bar.update(epochs * sum(len(places) for places in groups[: len(done)]))
+        for number in range(len(done), len(groups)):
+            size = len(groups[number])
+            group = build(number)
+            if state["present"] is not None:
+                group.load_state_dict(state["present"])
+                bar.update(group.epoch * size)
+            kept = time.monotonic()
+            while group.epoch < epochs:
+                group.train_epoch()
+                bar.update(size)
+                if group.epoch < epochs and time.monotonic() - kept > seconds:
+                    state["present"] = group.state_dict()
+                    save()
+                    kept = time.monotonic()
+            done.append(group.results())
+            state["present"] = None
+            save()
+    return done
+
+
+def resume(
+    file: Path | None, identity: dict[str, Any], begin: Callable[[], dict[str, Any]]
+) -> tuple[dict[str, Any], Callable[[], None]]:
+    """The state of a training to go on from, and what keeps it.
+
+    Args:
+        file: where it is kept; None: nowhere.
+        identity: what makes it this training and no other.
+        begin: makes the first state, if none is kept.
+    """
+
+    def save() -> None:
+        if file:
+            checkpoints.save(file, identity, state)
+
+    kept = None if file is None else checkpoints.load(file, identity)
+    state = kept or begin() | {"done": [], "present": None}
+    if not kept:
+        save()
+    return state, save
+
+
+def initial(network: Network, seed: int) -> nn.Sequential:
+    """The network with the weights that PyTorch draws after ``torch.manual_seed(seed)``.
+
+    The state of the global generator stays as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return network()
+
+
+def order(samples: int, seed: int, epoch: int) -> Tensor:
+    """The order of the samples in an epoch, which the seed decides."""
+    return torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(samples))
+
+
+def surroundings(device: torch.device) -> dict[str, Any]:
+    """Machine and versions, which may change the last digits and the time."""
+    on_gpu = device.type == "cuda"
+    return {
+        "lrsched": __version__,
+        "torch": str(torch.__version__),
+        "device": torch.cuda.get_device_name(device) if on_gpu else "CPU",
+        "machine": platform.machine(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def chosen_device(device: torch.device | str | None) -> torch.device:
+    """The device, or for None a GPU if there is one, else the CPU."""
+    if device is None:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(device)
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

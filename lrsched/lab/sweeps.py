@@ -1,0 +1,422 @@
+"""Every combination of network, schedule and seed, thousands of networks at a time."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..arguments import Optional, Whole
+from ..plateau import Plateau
+from ..schedule import Schedule
+from ..schedules import Constant
+from .data import Regression, Rows
+from .groups import (
+    Group,
+    Network,
+    chosen_device,
+    initial,
+    order,
+    resume,
+    surroundings,
+    wait,
+    work_through,
+)
+from .history import Run
+from .optimizers import SGD, Adam
+from .training import checked_optimizer, checked_schedule, checked_watch
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["METRICS", "sweep"]
+
+METRICS = ("batch_loss", "train_loss", "precise_loss", "validation_loss", "test_loss")
+
+SIZES = (64, 128, 256, 512, 1024, 2048)
+MEMORY = 2**28  # bytes for the largest intermediate results of a group
+
+Rate = float | Schedule | Plateau
+Combination = tuple[str, Run]  # a network's label, and what it is trained by
+
+
+def sweep(
+    networks: Mapping[str, Network],
+    schedules: Mapping[str, Rate] | Iterable[float],
+    seeds: int | Iterable[int],
+    data: Regression,
+    *,
+    epochs: int,
+    batch_size: int = 50,
+    optimizer: SGD | Adam | None = None,
+    group: int | None = None,
+    watch: str = "validation_loss",
+    checkpoint: str | Path | None = None,
+    checkpoint_seconds: float = 20.0,
+    device: torch.device | str | None = None,
+    name: str = "sweep",
+) -> "pd.DataFrame":
+    """Train every network with every schedule from every seed; the loss is the mean squared error.
+
+    A seed decides the initial weights and the order of the samples: for one seed all networks
+    and schedules see the same batches, and networks of the same weights start from the same.
+    The runs of a network are split into groups; each is one :class:`Stack`. How they are
+    split changes nothing in the results, and a run whose loss is no longer finite nothing
+    in those of the others.
+
+    That each update applied the rate of its schedule, exactly, is checked before anything is
+    returned.
+
+    Args:
+        networks: what makes a network of layers that :class:`Stack` knows, by label.
+        schedules: by label, constant rates, schedules over steps (counted in batches from 0)
+            or :class:`lrsched.Plateau` (updated after each epoch); or constant rates alone,
+            which are their own labels.
+        seeds: the seeds, or their number, counted from 0.
+        data: the samples, the same for all.
+        epochs: how often all training samples are seen.
+        batch_size: samples for one update; the last batch of an epoch may be smaller.
+        optimizer: :class:`SGD` or :class:`Adam`; None: ``SGD()``.
+        group: runs computed at once, at least 1. None: the fastest on this machine, measured,
+            within 256 MB of intermediate results.
+        watch: the metric that a ``Plateau`` follows, one of ``METRICS``.
+        checkpoint, checkpoint_seconds, device, name: as for :func:`train`.
+
+    Returns:
+        A table of one row for each run and epoch, with the columns
+
+        - network, schedule: the labels, in the order in which they were given;
+        - seed;
+        - epoch: counted from 1;
+        - rate: what the last update of the epoch applied, read from the optimizer;
+        - batch_loss: the mean loss of the batches of the epoch, before each update;
+        - train_loss, validation_loss, test_loss: after the epoch, in evaluation mode, NaN
+          without samples;
+        - precise_loss: on the training samples, normalised by their own statistics instead
+          of the running ones; without normalisation this is train_loss;
+        - diverged: whether a loss has not been finite. All losses are NaN from there on.
+
+        ``attrs`` holds ``settings``, ``surroundings`` and the ``seconds`` that it took.
+
+    Raises:
+        TypeError or ValueError: an argument out of its range.
+        CheckpointError: a checkpoint that cannot be read or is of another sweep.
+    """
+    data = _checked_data(data)
+    networks = _checked_networks(networks, data)
+    combinations = [
+        (network, Run(label, schedule, seed))
+        for network in networks
+        for label, schedule in _checked_schedules(schedules).items()
+        for seed in _checked_seeds(seeds)
+    ]
+    epochs = Whole(low=1)("epochs", epochs)
+    batch_size = _checked_batch_size(batch_size, networks, data)
+    group = Optional(Whole(low=1))("group", group)
+    optimizer = checked_optimizer(optimizer)
+    watch = checked_watch(watch, METRICS, [run for _, run in combinations]) or ""
+    if watch in ("validation_loss", "test_loss") and not len(getattr(data, watch[:-5])):
+        raise ValueError(f"data must have a {watch[:-5]} part for a Plateau to follow, got none")
+    device = chosen_device(device)
+
+    settings = {
+        "data": data.name,
+        "checksum": data.checksum,
+        "networks": {label: str(initial(make, 0)) for label, make in networks.items()},
+        "optimizer": {"class": type(optimizer).__name__, **asdict(optimizer)},
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "steps_per_epoch": -(-len(data.train) // batch_size),
+        "samples": len(data.train),
+        "watch": watch,
+    }
+    identity = settings | {
+        "runs": [[network, run.to_dict()] for network, run in combinations],
+        "group": group,
+        "surroundings": surroundings(device),
+    }
+    data = data.to(device)
+
+    def size() -> dict[str, Any]:
+        if group:
+            return {"group": group, "seconds": 0.0}
+        most = len(combinations) // len(networks)
+        return {"group": _fastest(networks, data, settings, optimizer, most), "seconds": 0.0}
+
+    state, save = resume(None if checkpoint is None else Path(checkpoint), identity, size)
+    groups = _groups(combinations, state["group"])
+
+    def build(number: int) -> Group:
+        chosen = [combinations[place] for place in groups[number]]
+        make = networks[chosen[0][0]]
+        return _Group([run for _, run in chosen], make, data, optimizer, settings)
+
+    done = work_through(groups, build, epochs, state, save, checkpoint_seconds, name)
+    table = _table(combinations, done, epochs)
+    table.attrs = {
+        "settings": settings,
+        "surroundings": surroundings(device) | {"group": state["group"]},
+        "seconds": sum(each["seconds"] for each in done),
+    }
+    return table
+
+
+class _Group(Group):
+    """Runs of one kind of network in training, of any seeds."""
+
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        make: Network,
+        data: Regression,
+        rule: SGD | Adam,
+        settings: dict[str, Any],
+    ) -> None:
+        self.data = data
+        self.batch_size = settings["batch_size"]
+        parts = data.train, data.validation, data.test
+        self.sizes = list(map(len, parts))
+        self.rows = Rows(  # all parts in one, so that they are evaluated at once
+            torch.cat([part.inputs for part in parts]), torch.cat([part.targets for part in parts])
+        )
+        self.seeds = sorted({run.seed for run in runs})
+        starts = {seed: initial(make, seed) for seed in self.seeds}
+        device = data.train.inputs.device
+        super().__init__(
+            runs,
+            [starts[run.seed] for run in runs],
+            rule,
+            settings["epochs"],
+            settings["steps_per_epoch"],
+            settings["watch"],
+            device,
+        )
+        self.seed_of = torch.tensor([self.seeds.index(run.seed) for run in runs], device=device)
+
+    def train_epoch(self) -> None:
+        begun = time.perf_counter()
+        self.stack.mode = "train"
+        train = self.data.train
+        orders = torch.stack([order(len(train), seed, self.epoch) for seed in self.seeds])
+        losses, total = [], torch.zeros(self.stack.size, device=self.planned.device)
+        first = self.epoch * self.steps_per_epoch
+        parts = torch.split(orders.to(train.inputs.device), self.batch_size, dim=1)
+        for step, part in enumerate(parts, first):
+            index = part[self.seed_of]  # [runs, batch]
+            loss = self.gradients(train.inputs[index], train.targets[index])
+            self.step(step)
+            losses.append(loss)
+            total += loss * part.shape[1]
+        values = (total / len(train), *self.measure())
+        self.end_epoch(losses, dict(zip(METRICS, values, strict=True)))
+        self.seconds += time.perf_counter() - begun
+
+    def gradients(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Leave the gradients of each run's loss in the weights; return the losses, [runs]."""
+        self.optimizer.zero_grad()
+        loss = _squared_error(self.stack(inputs), targets)
+        torch.autograd.backward(loss.sum())
+        return loss.detach()
+
+    @torch.no_grad()
+    def measure(self) -> tuple[Tensor, ...]:
+        """The losses of ``METRICS`` but the first, each [runs]."""
+        self.stack.mode = "eval"
+        errors = (self.stack(self.rows.inputs) - self.rows.targets).square_().mean(2)
+        parts = torch.split(errors, self.sizes, dim=1)
+        train, validation, test = (part.mean(1) for part in parts)  # NaN without rows
+        if not self.stack.buffers:
+            return train, train, validation, test
+        self.stack.mode = "precise"
+        precise = _squared_error(self.stack(self.data.train.inputs), self.data.train.targets)
+        return train, precise, validation, test
+
+    def results(self) -> dict[str, Any]:
+        """What the table needs, and no more: there may be very many groups."""
+        steps = self.steps_per_epoch
+        rates = torch.stack(self.rates).cpu()
+        metrics = {name: torch.stack(values) for name, values in self.metrics.items()}
+        for place, run in enumerate(self.runs):
+            watched = metrics[self.watch][:, place] if self.watch else None
+            planned = run.rates(self.epoch, steps, watched)
+            np.testing.assert_array_equal(rates[:, place], planned, err_msg=str(run))
+        broken = ~torch.stack(self.losses).cpu().isfinite()
+        return {
+            "seconds": self.seconds,
+            "rate": rates[steps - 1 :: steps],
+            "diverged": broken.view(self.epoch, steps, -1).any(1).cummax(0).values,
+            **metrics,
+        }
+
+
+def _squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """The mean squared error of each network, [networks]."""
+    return (outputs - targets).square_().flatten(1).mean(1)
+
+
+def _groups(combinations: Sequence[Combination], size: int) -> list[list[int]]:
+    """The places of the runs of each group: of one network, at most ``size``, and even."""
+    by_network: dict[str, list[int]] = {}
+    for place, (network, _) in enumerate(combinations):
+        by_network.setdefault(network, []).append(place)
+    return [
+        part.tolist()
+        for places in by_network.values()
+        for part in np.array_split(places, -(-len(places) // size))
+    ]
+
+
+def _fastest(
+    networks: Mapping[str, Network],
+    data: Regression,
+    settings: dict[str, Any],
+    rule: SGD | Adam,
+    most: int,
+) -> int:
+    """The number of runs to compute at once that is fastest here, measured on one network."""
+    make = max(networks.values(), key=lambda make: sum(map(_size, initial(make, 0).parameters())))
+    fits = max(1, MEMORY // _bytes(initial(make, 0), data))
+    sizes = sorted({min(size, most, fits) for size in SIZES})
+    some = settings | {"epochs": 1}
+    index = torch.arange(settings["batch_size"]) % len(data.train)
+    index = index.to(data.train.inputs.device)
+    costs = {}
+    for size in sizes:
+        trial = _Group([Run("", Constant(0.0))] * size, make, data, rule, some)
+        inputs, targets = (
+            x[index.expand(size, -1)] for x in (data.train.inputs, data.train.targets)
+        )
+
+        def update(
+            trial: _Group = trial, inputs: Tensor = inputs, targets: Tensor = targets
+        ) -> None:
+            trial.stack.mode = "train"
+            trial.gradients(inputs, targets)
+            trial.step(0)
+
+        epoch = settings["steps_per_epoch"] * _seconds(update, index.device)
+        costs[size] = (epoch + _seconds(trial.measure, index.device)) / size
+    return min(costs, key=lambda size: costs[size])
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    """The least of a few times that it takes."""
+    best = float("inf")
+    for _ in range(3):
+        wait(device)
+        begun = time.perf_counter()
+        work()
+        wait(device)
+        best = min(best, time.perf_counter() - begun)
+    return best
+
+
+def _size(tensor: Tensor) -> int:
+    return tensor.numel()
+
+
+def _bytes(network: nn.Sequential, data: Regression) -> int:
+    """What the widest layers of one network hold while it is evaluated, in float32."""
+    widest = max(max(p.shape) for p in network.parameters())
+    return 4 * 4 * widest * sum(map(len, (data.train, data.validation, data.test)))
+
+
+def _table(
+    combinations: Sequence[Combination], done: Sequence[dict[str, Any]], epochs: int
+) -> "pd.DataFrame":
+    import pandas as pd
+
+    columns: dict[str, Any] = {
+        "network": np.repeat(np.array([label for label, _ in combinations], object), epochs),
+        "schedule": np.repeat(_labels([run.label for _, run in combinations]), epochs),
+        "seed": np.repeat([run.seed for _, run in combinations], epochs),
+        "epoch": np.tile(np.arange(1, epochs + 1), len(combinations)),
+    }
+    for name in ("rate", *METRICS, "diverged"):
+        # [epochs, runs], and the groups follow one another as the runs do.
+        values = torch.cat([each[name] for each in done], dim=1)
+        columns[name] = values.T.reshape(-1).numpy()
+    return pd.DataFrame(columns)
+
+
+def _labels(labels: list[Any]) -> Any:
+    numbers = all(isinstance(label, float) for label in labels)
+    return np.array(labels, float if numbers else object)
+
+
+def _checked_data(data: Any) -> Regression:
+    if not isinstance(data, Regression):
+        raise TypeError(f"data must be a lab.Regression, got {data!r}")
+    if not len(data.train):
+        raise ValueError("data must have rows to train on, got none")
+    return data
+
+
+def _checked_networks(networks: Any, data: Regression) -> dict[str, Network]:
+    if not isinstance(networks, Mapping):
+        raise TypeError(f"networks must be a dict from label to what makes one, got {networks!r}")
+    if not networks:
+        raise ValueError("networks must hold at least one network, got none")
+    wanted = [1, data.train.targets.shape[1]]
+    for label, make in networks.items():
+        if not isinstance(label, str):
+            raise TypeError(f"networks must have strings for labels, got {label!r}")
+        if isinstance(make, nn.Module) or not callable(make):
+            raise TypeError(
+                f"networks[{label!r}] must be a function that makes a network, got {make!r}"
+            )
+        shape = list(initial(make, 0).eval()(data.train.inputs[:1].cpu()).shape)
+        if shape != wanted:
+            raise ValueError(
+                f"networks[{label!r}] must give outputs of shape {wanted} for one row, got {shape}"
+            )
+    return dict(networks)
+
+
+def _checked_schedules(schedules: Any) -> dict[Any, Schedule | Plateau]:
+    if isinstance(schedules, Schedule | Plateau | str) or not isinstance(schedules, Iterable):
+        raise TypeError(
+            "schedules must be a list of rates, or a dict from label to schedule, "
+            f"got {schedules!r}"
+        )
+    if not isinstance(schedules, Mapping):
+        rates = [Constant(rate).base_lr for rate in schedules]
+        if len(set(rates)) < len(rates):
+            raise ValueError(f"schedules must have each rate once, got {rates!r}")
+        schedules = dict(zip(rates, rates, strict=True))
+    elif not all(isinstance(label, str) for label in schedules):
+        raise TypeError(f"schedules must have strings for labels, got {list(schedules)!r}")
+    if not schedules:
+        raise ValueError("schedules must hold at least one schedule, got none")
+    found: dict[Any, Schedule | Plateau] = {}
+    for label, schedule in schedules.items():
+        if isinstance(schedule, float | int):
+            schedule = Constant(schedule)
+        checked_schedule(f"schedules[{label!r}]", schedule)
+        found[label] = schedule
+    return found
+
+
+def _checked_seeds(seeds: Any) -> list[int]:
+    if not isinstance(seeds, Iterable):
+        return list(range(Whole(low=1)("seeds", seeds)))
+    found = [Whole()(f"seeds[{place}]", seed) for place, seed in enumerate(seeds)]
+    if not found or len(set(found)) < len(found):
+        raise ValueError(f"seeds must hold at least one seed, and each once, got {found!r}")
+    return found
+
+
+def _checked_batch_size(size: Any, networks: Mapping[str, Network], data: Regression) -> int:
+    size = Whole(low=1)("batch_size", size)
+    if size == 1 or len(data.train) % size == 1:
+        for label, make in networks.items():
+            if any(True for _ in initial(make, 0).buffers()):
+                raise ValueError(
+                    f"batch_size must leave no batch of one sample, which has no variance for "
+                    f"the normalisation of {label!r}: got {size} for {len(data.train)} samples"
+                )
+    return int(size)
