@@ -87,7 +87,7 @@ benchmark: $(ENV)
 # One process on all cores. Stopped and started again, it goes on where it was.
 record: $(ENV)
 	@$(ON_ALL_CORES) -u TQDM_DISABLE LRSCHED_EDITION=full LRSCHED_RECORD=_build/record \
-		$(BIN)/python book/record.py $$(grep -l "lab\.experiment" book/*.ipynb)
+		$(BIN)/python book/record.py $$(grep -l "lab\.experiment\|lab\.planned_sweep" book/*.ipynb)
 
 address:
 	@$(PYTHON) book/address.py set "$(URL)"
@@ -106,7 +106,7 @@ $(EXECUTED): _build/executed/$(EDITION)/%.ipynb: _build/inputs/%.txt | $(ENV)
 # stamps alone would miss a removed module or an older copy put back.
 $(CHAPTERS:%=_build/inputs/%.txt): _build/inputs/%.txt: FORCE
 	@mkdir -p $(@D)
-	@find lrsched -type f ! -name '*.pyc' | LC_ALL=C sort \
+	@find lrsched -type f ! -path '*/__pycache__/*' | LC_ALL=C sort \
 		| xargs cksum book/$*.ipynb book/execute.py pyproject.toml requirements.txt > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 

@@ -2,9 +2,10 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
-__all__ = ["quiet"]
+__all__ = ["quiet", "table"]
 
 
 @contextlib.contextmanager
@@ -25,3 +26,12 @@ def quiet() -> Iterator[None]:
     finally:
         os.dup2(shown, 2)
         os.close(shown)
+
+
+def table(header: Sequence[Any], rows: Iterable[Sequence[Any]]) -> None:
+    """Show a table in a notebook: its header, and the cells of each row as they are printed."""
+    from IPython.display import Markdown, display
+
+    lines = [header, ["---"] * len(header), *rows]
+    text = "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+    display(Markdown(text))

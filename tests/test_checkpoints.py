@@ -34,9 +34,16 @@ def mlp():
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 10))
 
 
+def normalised():
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(64, 16), nn.BatchNorm1d(16, momentum=0.05), nn.ReLU(),
+        nn.Linear(16, 10),
+    )  # fmt: skip
+
+
 # Killed
 
-# For each line of its input, "OPTIMIZER CHECKPOINT RESULT" ("-": without a checkpoint), it
+# For each line of its input, "KIND CHECKPOINT RESULT" ("-": without a checkpoint), it
 # starts a child that trains, writes its id, waits for it and writes how it ended. A fork takes
 # milliseconds where a fresh process would take seconds to import PyTorch.
 PARENT = """
@@ -44,25 +51,35 @@ import os, sys
 import numpy as np
 import lrsched as L
 from lrsched.lab import SGD, Adam, Run, digits, lenet, train
+from torch import nn
 
 data = digits()
 runs = [
     Run(label, schedule, seed)
     for seed in (0, 1)
     for label, schedule in [
-        ("a", L.Constant(0.01)), ("b", L.Cosine(0.02, 100)), ("c", L.Constant(0.01).warmup(30)),
+        ("a", L.Constant(0.01)), ("b", L.Cosine(0.02, 100)), ("c", L.Plateau(0.02, 0.5, 0, 0.9)),
     ]
 ]
-optimizers = {"SGD": SGD(momentum=0.9, nesterov=True), "Adam": Adam()}
+kinds = {
+    "SGD": {"optimizer": SGD(momentum=0.9, nesterov=True), "network": lambda: lenet(8)},
+    "Adam": {"optimizer": Adam(), "network": lambda: lenet(8)},
+    "normalised": {
+        "chunk": 100,
+        "network": lambda: nn.Sequential(
+            nn.Flatten(), nn.Linear(64, 200), nn.BatchNorm1d(200), nn.ReLU(), nn.Linear(200, 10)
+        ),
+    },
+}
 print("ready", flush=True)
 for line in sys.stdin:
-    optimizer, checkpoint, result = line.split()
+    kind, checkpoint, result = line.split()
     child = os.fork()
     if not child:
         history = train(
-            runs, data, epochs=3, batch_size=100, optimizer=optimizers[optimizer], group=2,
-            chunk=50, distances_every=4, checkpoint=None if checkpoint == "-" else checkpoint,
-            checkpoint_seconds=0, network=lambda: lenet(8),
+            runs, data, epochs=3, batch_size=100, group=2, distances_every=4,
+            checkpoint=None if checkpoint == "-" else checkpoint, checkpoint_seconds=0,
+            **{"chunk": 50} | kinds[kind],
         )
         history.check_rates()
         np.savez(
@@ -120,10 +137,10 @@ def number(file):
     return file.stat().st_ino if file.exists() else None
 
 
-@pytest.mark.parametrize("optimizer", ["SGD", "Adam"])
-def test_killed_at_any_moment(parent, tmp_path, optimizer):
+@pytest.mark.parametrize("kind", ["SGD", "Adam", "normalised"])
+def test_killed_at_any_moment(parent, tmp_path, kind):
     """At random, in the middle of writing, and soon after a file is written, in turn."""
-    start(parent, optimizer, "-", tmp_path / "whole.npz")
+    start(parent, kind, "-", tmp_path / "whole.npz")
     assert ended(parent) == 0
 
     folder = tmp_path / "kept"
@@ -133,7 +150,7 @@ def test_killed_at_any_moment(parent, tmp_path, optimizer):
     for attempt in itertools.count():
         assert attempt < 200
         before = number(file)
-        child = start(parent, optimizer, file, result)
+        child = start(parent, kind, file, result)
         while attempt % 3 and alive(child):
             if writing(folder, file) if attempt % 3 == 1 else number(file) != before:
                 break
@@ -156,6 +173,7 @@ def test_killed_at_any_moment(parent, tmp_path, optimizer):
     with np.load(tmp_path / "whole.npz") as whole, np.load(result) as resumed:
         assert set(whole) == set(resumed)
         assert len(whole["losses"]) == 39
+        assert whole["rates"][-1, 2] < 0.02  # the plateau has fallen
         for name in whole:
             np.testing.assert_array_equal(whole[name], resumed[name], err_msg=name)
 
@@ -228,6 +246,85 @@ def test_stopped_after_every_number_of_epochs(monkeypatch, tmp_path, optimizer):
             resumed = train(RUNS, DATA, checkpoint=str(file), **arguments)
         same(whole, resumed)
         assert (resumed.seconds > 0).all()
+
+
+@pytest.mark.parametrize("watch", ["validation_loss", "validation_accuracy"])
+def test_stopped_with_normalisation_and_plateaus(monkeypatch, tmp_path, watch):
+    """Statistics and counters go on, wherever it was stopped: a group of four epochs, and one."""
+    mode = "min" if watch.endswith("loss") else "max"
+    runs = [
+        RUNS[1],
+        Run("at once", L.Plateau(0.3, 0.5, 0, 0.3, mode=mode)),
+        Run("patient", L.Plateau(0.2, 0.1, 1, 9, mode=mode, threshold_mode="abs")),
+        Run("at rest", L.Plateau(0.2, 0.5, 0, 9, 1, mode=mode, threshold_mode="abs")),
+        Run("at once", L.Plateau(0.3, 0.5, 0, 0.3, mode=mode), 1),
+    ]
+    arguments = ARGUMENTS | {
+        "network": normalised, "epochs": 4, "group": 4, "watch": watch, "distances_every": 3
+    }  # fmt: skip
+    whole = train(runs, DATA, **arguments)
+    assert (whole.rates[-1, 2:4] < 0.2).all()
+    whole.check_rates()
+    for epochs in range(9):
+        file = tmp_path / f"{epochs}.checkpoint"
+        with monkeypatch.context() as patch, contextlib.suppress(Stopped):
+            stop_after(patch, epochs)
+            train(runs, DATA, checkpoint=file, **arguments)
+        with monkeypatch.context() as patch:
+            stop_after(patch, 8 - epochs)
+            resumed = train(runs, DATA, checkpoint=file, **arguments)
+        same(whole, resumed)
+        resumed.check_rates()
+
+
+def test_the_state_of_a_group():
+    """All of it is back: another group that has loaded it has the same."""
+    runs = [Run("a", L.Plateau(0.3, 0.5, 0, 0.9)), Run("b", L.Constant(0.1))]
+    settings = {
+        "batch_size": 300, "distances_every": None, "epochs": 4, "steps_per_epoch": 5,
+        "watch": "train_loss",
+    }  # fmt: skip
+
+    def group():
+        device = torch.device("cpu")
+        return training._Group(runs, DATA, normalised, SGD(0.9), settings, 300, device)
+
+    first, second = group(), group()
+    for _ in range(3):
+        first.train_epoch()
+    second.load_state_dict(first.state_dict())
+    assert second.epoch == 3
+    assert list(second.stack.buffers) == list(first.stack.buffers)
+    for name, buffer in first.stack.buffers.items():
+        assert torch.equal(second.stack.buffers[name], buffer)
+    assert second.stack.buffers["2.num_batches_tracked"].tolist() == [15, 15]
+    assert torch.equal(second.planned, first.planned)
+    assert second.plateaus == first.plateaus
+    assert not torch.equal(second.planned[0], second.planned[-1])
+    for one, other in zip(first.optimizer.state["velocity"], second.optimizer.state["velocity"],
+                          strict=True):  # fmt: skip
+        assert torch.equal(one, other)
+    for left, right in ((first, second), (second, first)):
+        left.train_epoch()
+        if left is second:
+            for name, p in left.stack.parameters.items():
+                assert torch.equal(p, right.stack.parameters[name])
+
+
+def test_plateaus_of_another_training(monkeypatch, tmp_path):
+    runs = [RUNS[0], Run("plateau", L.Plateau(0.1, 0.5, 1))]
+    with monkeypatch.context() as patch:
+        stop_after(patch, 1)
+        with pytest.raises(Stopped):
+            train(runs, DATA, checkpoint=tmp_path / "c", **ARGUMENTS)
+    other = [RUNS[0], Run("plateau", L.Plateau(0.1, 0.5, 2))]
+    with pytest.raises(CheckpointError, match="runs: "):
+        train(other, DATA, checkpoint=tmp_path / "c", **ARGUMENTS)
+    with pytest.raises(CheckpointError, match="watch: 'validation_loss' there, 'test_loss' here"):
+        train(runs, DATA, checkpoint=tmp_path / "c", watch="test_loss", **ARGUMENTS)
+    with pytest.raises(CheckpointError, match="watch: 'validation_loss' there, None here"):
+        train(RUNS, DATA, checkpoint=tmp_path / "c", **ARGUMENTS)
+    train(runs, DATA, checkpoint=tmp_path / "c", **ARGUMENTS).check_rates()
 
 
 def test_resumed_with_a_diverged_run(monkeypatch, tmp_path):

@@ -1,4 +1,4 @@
-"""The data sets: splits, layout and checksums, and what can go wrong with files and downloads.
+"""The data sets: splits, layout, checksums, a regression, and how files and downloads go wrong.
 
 No test uses the network: small files in Fashion-MNIST's format come from a local server.
 """
@@ -11,6 +11,7 @@ import io
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import threading
@@ -21,6 +22,8 @@ import numpy as np
 import pooch
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 from torch.nn import functional
 
@@ -350,6 +353,261 @@ def test_without_the_libraries(monkeypatch, module, load):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=r"lrsched\[lab\]"):
         load()
+
+
+# A regression
+
+
+PARTS = ("train", "validation", "test")
+
+
+def whole(drawn):
+    """All rows: inputs and targets, in double precision."""
+    inputs = torch.cat([getattr(drawn, part).inputs for part in PARTS])
+    targets = torch.cat([getattr(drawn, part).targets for part in PARTS])
+    return inputs.double().numpy(), targets.double().numpy()
+
+
+WEIGHTS = st.lists(st.floats(-5, 5) | st.integers(-5, 5), min_size=1, max_size=6)
+
+
+@given(weights=WEIGHTS, degree=st.integers(1, 5), seed=st.integers(0, 2**40))
+def test_polynomial_without_noise(weights, degree, seed):
+    drawn = data.polynomial(weights, degree, 0, samples=60, validation=7, test=11, seed=seed)
+    inputs, targets = whole(drawn)
+    assert inputs.shape == (60, len(weights))
+    powers = [[weight, *[0] * degree] for weight in weights]
+    terms = np.array([np.polyval(c, inputs[:, j]) for j, c in enumerate(powers)])
+    size = np.abs(terms).sum(0) + 1e-6  # inputs are rounded: each term has an error of its own
+    assert (np.abs(terms.sum(0) - targets[:, 0]) <= 1e-6 * size).all()
+    found, *_ = np.linalg.lstsq(inputs**degree, targets[:, 0], rcond=None)
+    np.testing.assert_allclose(found, weights, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.5, 3])
+def test_polynomial_with_noise(noise):
+    weights = [2.0, -1.0, 3.0]
+    inputs, targets = whole(data.polynomial(weights, 3, noise, samples=20_000, seed=4))
+    found, *_ = np.linalg.lstsq(inputs**3, targets[:, 0], rcond=None)
+    np.testing.assert_allclose(found, weights, atol=noise / 50)
+    residuals = targets[:, 0] - inputs**3 @ found
+    assert residuals.std() == pytest.approx(noise, rel=0.03)
+    assert abs(residuals.mean()) < noise / 30
+    correlations = np.corrcoef(np.column_stack([inputs, residuals]).T) - np.eye(4)
+    assert np.abs(correlations).max() < 0.03
+    assert np.abs(np.corrcoef(residuals[1:], residuals[:-1])[0, 1]) < 0.03
+
+
+def test_features_are_normal():
+    inputs, _ = whole(data.polynomial(samples=20_000))
+    np.testing.assert_allclose(inputs.mean(0), 0, atol=0.03)
+    np.testing.assert_allclose(inputs.std(0), 1, atol=0.03)
+    np.testing.assert_allclose((inputs**4).mean(0), 3, atol=0.3)
+
+
+def test_the_polynomial_of_the_book():
+    """y = 2 a² - b² + 3 c² + d² + 2 e², and a hundredth of noise."""
+    drawn = data.polynomial()
+    assert (drawn.name, drawn.checksum) == ("polynomial", "a5ab90be425d4a12")
+    inputs, targets = whole(drawn)
+    errors = targets[:, 0] - np.square(inputs) @ [2, -1, 3, 1, 2]
+    assert errors.std() == pytest.approx(0.01, rel=0.1)
+    assert repr(drawn) == (
+        "Regression(name='polynomial', train=<700 rows>, validation=<150 rows>, test=<150 rows>)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("samples", "validation", "test"),
+    [(1, 0, 0), (10, 0, 0), (10, 9, 0), (10, 0, 9), (10, 4, 5), (10, 1, 2), (1000, 150, 150)],
+)
+def test_sizes_of_a_polynomial(samples, validation, test):
+    drawn = data.polynomial(samples=samples, validation=validation, test=test)
+    sizes = [len(getattr(drawn, part)) for part in PARTS]
+    assert sizes == [samples - validation - test, validation, test]
+    for part, size in zip(PARTS, sizes, strict=True):
+        rows_of_part = getattr(drawn, part)
+        assert rows_of_part.inputs.shape == (size, 5)
+        assert rows_of_part.targets.shape == (size, 1)
+        assert rows_of_part.inputs.dtype == rows_of_part.targets.dtype == torch.float32
+        assert rows_of_part.inputs.is_contiguous()
+    inputs, _ = whole(drawn)
+    assert len(np.unique(inputs, axis=0)) == samples  # none is in two parts
+    assert len(drawn.checksum) == 16
+
+
+def test_the_rows_do_not_depend_on_the_sizes_of_the_parts():
+    one, other = data.polynomial(validation=0, test=0), data.polynomial(validation=300, test=10)
+    for left, right in zip(whole(one), whole(other), strict=True):
+        np.testing.assert_array_equal(left, right)
+    assert one.checksum != other.checksum
+
+
+def test_the_seed_decides_the_polynomial():
+    first, again, other = (data.polynomial(seed=seed) for seed in (1, 1, 2))
+    for part in PARTS:
+        assert getattr(first, part).inputs.equal(getattr(again, part).inputs)
+        assert getattr(first, part).targets.equal(getattr(again, part).targets)
+        assert not getattr(first, part).inputs.equal(getattr(other, part).inputs)
+    assert first.checksum == again.checksum != other.checksum
+
+
+def test_the_polynomial_leaves_the_global_generators_alone():
+    states = torch.get_rng_state(), str(np.random.get_state()), random.getstate()  # noqa: NPY002
+    checksum = data.polynomial().checksum
+    assert torch.get_rng_state().equal(states[0])
+    assert str(np.random.get_state()) == states[1]  # noqa: NPY002
+    assert random.getstate() == states[2]
+    torch.manual_seed(1)
+    np.random.seed(1)  # noqa: NPY002
+    assert data.polynomial().checksum == checksum
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"weights": [2, -1, 3, 1, 2.5]},
+        {"weights": [2, -1, 3, 1]},
+        {"degree": 3},
+        {"noise": 0.02},
+        {"samples": 999},
+        {"validation": 151},
+        {"test": 149},
+        {"seed": 1},
+    ],
+)
+def test_checksums_of_other_polynomials(other):
+    assert data.polynomial(**other).checksum != data.polynomial().checksum
+
+
+def test_the_same_weights_in_other_words():
+    expected = data.polynomial().checksum
+    for weights in ([2, -1, 3, 1, 2], np.array([2.0, -1, 3, 1, 2]), (2.0, -1.0, 3, 1, 2)):
+        assert data.polynomial(weights).checksum == expected
+    sizes = {"samples": np.int64(1000), "validation": np.int32(150), "seed": np.int64(0)}
+    assert data.polynomial(**sizes).checksum == expected
+
+
+def some_rows(count, features=2, outputs=1, start=0):
+    inputs = start + torch.arange(float(count * features)).view(count, features)
+    return data.Rows(inputs, inputs[:, :1].expand(count, outputs).clone())
+
+
+def regression(**parts):
+    parts = {"train": some_rows(4), "validation": some_rows(2), "test": some_rows(3)} | parts
+    return data.Regression("mine", **parts)
+
+
+def test_the_checksum_names_every_row():
+    expected = regression().checksum
+    assert regression().checksum == expected
+    changed = [
+        {"train": some_rows(5)},
+        {"validation": some_rows(0)},
+        {"test": some_rows(3, start=1)},
+        {"train": some_rows(4, outputs=2)},
+        {"validation": some_rows(1), "test": some_rows(4)},
+    ]
+    for part in PARTS:
+        for name in ("inputs", "targets"):
+            nudged = regression()
+            values = getattr(getattr(nudged, part), name)
+            values[-1, -1] = values[-1, -1].nextafter(torch.tensor(9e9))
+            assert nudged.checksum != expected
+    checksums = [expected, *(regression(**parts).checksum for parts in changed)]
+    assert len(set(checksums)) == len(checksums)
+    # However the rows lie in memory.
+    rows_of_columns = data.Rows(
+        some_rows(4).inputs.t().contiguous().t(), some_rows(4).targets.repeat(1, 2)[:, :1]
+    )
+    assert regression(train=rows_of_columns).checksum == expected
+
+
+def test_a_regression_on_a_device():
+    drawn = data.polynomial(samples=20, validation=3, test=0)
+    for device in ("cpu", torch.device("meta")):
+        moved = drawn.to(device)
+        assert moved.name == drawn.name
+        for part in PARTS:
+            assert len(getattr(moved, part)) == len(getattr(drawn, part))
+            for name in ("inputs", "targets"):
+                tensor = getattr(getattr(moved, part), name)
+                assert tensor.device.type == str(device)
+                assert tensor.shape == getattr(getattr(drawn, part), name).shape
+    assert drawn.to("cpu").checksum == drawn.checksum
+    assert drawn.train.to("cpu").targets.equal(drawn.train.targets)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "targets", "message"),
+    [
+        (torch.zeros(3), torch.zeros(3, 1), r"inputs must be float32 of two .*shape \[3\]"),
+        (torch.zeros(3, 2, 1), torch.zeros(3, 1), r"inputs must .*shape \[3, 2, 1\]"),
+        (torch.zeros(3, 2), torch.zeros(3), r"targets must be float32 of two .*shape \[3\]"),
+        (torch.zeros(3, 2).double(), torch.zeros(3, 1), r"inputs must .*got torch\.float64"),
+        (torch.zeros(3, 2), torch.zeros(3, 1).int(), r"targets must .*got torch\.int32"),
+        (torch.zeros(3, 2), torch.zeros(2, 1), "targets must be as many as inputs, 3, got 2"),
+        (torch.zeros(0, 2), torch.zeros(1, 1), "targets must be as many as inputs, 0, got 1"),
+    ],
+)
+def test_wrong_rows(inputs, targets, message):
+    with pytest.raises(ValueError, match=message):
+        data.Rows(inputs, targets)
+
+
+def test_rows_in_words():
+    assert repr(some_rows(3)) == "<3 rows>"
+    assert len(some_rows(0)) == 0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ({"weights": []}, ValueError),
+        ({"weights": 2.0}, TypeError),
+        ({"weights": "2"}, TypeError),
+        ({"weights": [1, "2"]}, TypeError),
+        ({"weights": [1, float("nan")]}, ValueError),
+        ({"weights": [float("inf")]}, ValueError),
+        ({"weights": [None]}, TypeError),
+        ({"degree": 0}, ValueError),
+        ({"degree": 2.0}, TypeError),
+        ({"degree": "2"}, TypeError),
+        ({"noise": -0.1}, ValueError),
+        ({"noise": float("nan")}, ValueError),
+        ({"noise": None}, TypeError),
+        ({"samples": 0}, ValueError),
+        ({"samples": 1000.0}, TypeError),
+        ({"samples": True}, TypeError),
+        ({"validation": -1}, ValueError),
+        ({"validation": 850}, ValueError),
+        ({"validation": 10.5}, TypeError),
+        ({"test": -1}, ValueError),
+        ({"test": 1000}, ValueError),
+        ({"test": None}, TypeError),
+        ({"seed": -1}, ValueError),
+        ({"seed": 0.5}, TypeError),
+        ({"seed": None}, TypeError),
+    ],
+)
+def test_wrong_arguments_of_polynomial(wrong, error):
+    ((name, value),) = wrong.items()
+    shown = value[-1] if isinstance(value, list) and value else value
+    with pytest.raises(error, match=rf"^{name}.* must .*got {re.escape(repr(shown))}"):
+        data.polynomial(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"samples": 1, "test": 1}, "test must be below 1, so that samples are left to train on"),
+        ({"samples": 10, "test": 4, "validation": 6}, "validation must be below 6, .*got 6"),
+        ({"samples": 150}, "test must be below 150, .*got 150"),
+    ],
+)
+def test_sizes_that_leave_nothing_to_train_on(sizes, message):
+    with pytest.raises(ValueError, match=message):
+        data.polynomial(**sizes)
 
 
 # A folder with the files

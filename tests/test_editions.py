@@ -1,5 +1,6 @@
 """The two editions: which is run, and how large each experiment is in it."""
 
+import dataclasses
 import inspect
 import re
 from pathlib import Path
@@ -8,9 +9,22 @@ import nbformat
 import pytest
 
 import lrsched as L
-from lrsched.lab import Run, digits, edition, editions, plan, train
+from lrsched.lab import (
+    Plan,
+    Run,
+    SweepPlan,
+    digits,
+    edition,
+    editions,
+    mlp,
+    plan,
+    polynomial,
+    sweep,
+    train,
+)
 
 NAMES = list(editions.QUICK)
+SWEEPS = list(editions.SWEEPS)
 CHAPTERS = sorted((Path(__file__).parents[1] / "book").glob("*.ipynb"))
 
 
@@ -44,7 +58,7 @@ def test_edition(monkeypatch, value, expected):
 @pytest.mark.parametrize("value", ["Full", "fast", " quick", "1"])
 def test_unknown_edition(monkeypatch, value):
     monkeypatch.setenv("LRSCHED_EDITION", value)
-    for call in (edition, lambda: plan(NAMES[0])):
+    for call in (edition, lambda: plan(NAMES[0]), lambda: plan(SWEEPS[0])):
         with pytest.raises(ValueError, match=f"LRSCHED_EDITION must be .*got '{value}'"):
             call()
 
@@ -54,15 +68,19 @@ def test_unknown_plan(monkeypatch, which):
     monkeypatch.setenv("LRSCHED_EDITION", which)
     with pytest.raises(ValueError, match=r"name must be one of .*got 'lenet'") as caught:
         plan("lenet")
-    assert all(repr(name) in str(caught.value) for name in NAMES)
+    assert all(repr(name) in str(caught.value) for name in NAMES + SWEEPS)
 
 
 def test_both_editions_have_the_same_experiments():
     assert list(editions.QUICK) == list(editions.FULL)
 
 
+def test_no_name_is_of_two():
+    assert not set(NAMES) & set(SWEEPS)
+
+
 def test_the_book_uses_every_plan():
-    assert set(planned_in_the_book()) == set(NAMES)
+    assert set(planned_in_the_book()) == {*NAMES, *SWEEPS}
 
 
 @pytest.mark.parametrize("which", ["quick", "full"])
@@ -70,6 +88,7 @@ def test_the_book_uses_every_plan():
 def test_plan(monkeypatch, name, which):
     monkeypatch.setenv("LRSCHED_EDITION", which)
     found = plan(name)
+    assert isinstance(found, Plan)
     assert found.name == name
     assert found.epochs >= 1
     assert found.seeds >= 1
@@ -111,3 +130,43 @@ def test_full_data(monkeypatch):
         assert found.data.checksum == digits(validation=100).checksum
         assert found.steps_per_epoch == 6  # 1397 samples, 256 at a time
         assert asked == [found.validation] == [editions.FULL[name][2]]
+
+
+# Sweeps
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_sweep_plan(monkeypatch, name):
+    """The editions differ in the number of seeds, and in nothing else."""
+    quick = plan(name)
+    monkeypatch.setenv("LRSCHED_EDITION", "full")
+    full = plan(name)
+    assert isinstance(quick, SweepPlan)
+    assert 1 < quick.seeds < full.seeds
+    assert full == dataclasses.replace(quick, seeds=full.seeds)
+    epochs, seeds, batch_size = editions.SWEEPS[name]
+    assert (quick.seeds, full.seeds) == seeds
+    for found in (quick, full):
+        assert found.name == name
+        assert found.settings() == {
+            "seeds": found.seeds, "epochs": epochs, "batch_size": batch_size,
+        }  # fmt: skip
+        assert found.data.checksum == polynomial().checksum
+        assert found.steps_per_epoch == -(-700 // batch_size)
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_a_planned_sweep_is_one_of_normalised_networks(name):
+    """None of its batches is too small."""
+    found = plan(name)
+    networks = {"a": lambda: mlp(norm="before")}
+    arguments = found.settings() | {"seeds": 1, "epochs": 1}
+    table = sweep(networks, [0.01], data=found.data, **arguments)
+    assert table.attrs["settings"]["steps_per_epoch"] == found.steps_per_epoch
+    assert table.attrs["settings"]["checksum"] == found.data.checksum
+
+
+def test_the_batch_size_unless_told():
+    assert SweepPlan("a", 1, 1) == SweepPlan("a", 1, 1, 50)
+    default = inspect.signature(sweep).parameters["batch_size"].default
+    assert default == SweepPlan("a", 1, 1).batch_size

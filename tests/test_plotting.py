@@ -74,3 +74,20 @@ def test_band_of_a_wrong_shape(shape):
     with pytest.raises(ValueError, match=r"values must be of shape \[4, seeds\].*got \["):
         plot_band(X, np.zeros(shape))
     assert not plt.gca().lines
+
+
+def test_band_of_quantiles():
+    values = np.array([[1.0, 2, 3, 4, 100], [np.nan, 5, 5, 5, 5], [np.nan] * 5])
+    ax = plot_band([1, 2, 3], values, quantiles=(0.25, 0.75), label="name")
+    (line,) = ax.lines
+    np.testing.assert_array_equal(line.get_ydata(), [3, 5, np.nan])
+    assert line.get_label() == "name"
+    edges = ax.collections[0].get_paths()[0].vertices
+    assert edges[edges[:, 0] == 1, 1].min() == 2
+    assert edges[edges[:, 0] == 1, 1].max() == 4
+
+
+@pytest.mark.parametrize("quantiles", [(0.9, 0.1), (-0.1, 0.5), (0.5, 1.1), (0.1, 0.5, 0.9)])
+def test_band_of_wrong_quantiles(quantiles):
+    with pytest.raises(ValueError, match="quantiles must be two numbers from 0 to 1"):
+        plot_band(X, np.zeros((4, 2)), quantiles=quantiles)

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,20 +21,30 @@ from lrsched.lab import (
     History,
     Plan,
     Run,
+    SweepPlan,
     digits,
     editions,
     experiment,
     fashion_mnist,
+    keep,
+    models,
     plan,
+    planned_sweep,
+    polynomial,
     record,
+    record_table,
     records,
+    sweep,
+    sweeps,
     train,
     training,
 )
 from lrsched.lab.history import METRICS
 
-FILES = sorted(Path(str(records.RECORDS)).glob("*.json"))
-COMMITTED = pytest.mark.parametrize("name", [path.stem for path in FILES])
+FILES = {path.stem: path for path in sorted(Path(str(records.RECORDS)).glob("*.json"))}
+OF_SWEEPS = [name for name, path in FILES.items() if "rows" in json.loads(path.read_text())]
+HISTORIES = [name for name in FILES if name not in OF_SWEEPS]
+COMMITTED = pytest.mark.parametrize("name", HISTORIES)
 RUNS = [
     Run("a [1], {b", L.Cosine(0.1, 10).warmup(3), 1),
     Run('"c" ]}', L.Constant(1e30)),
@@ -281,6 +292,237 @@ def test_a_record_is_written_and_an_interrupted_one_goes_on(folder, tmp_path, mo
     assert strict(folder / "warmup-adam.json") == kept
 
 
+# Sweeps
+
+NETWORKS = {
+    "plain": functools.partial(models.mlp, depth=1),
+    "normal": functools.partial(models.mlp, depth=1, norm="before"),
+}
+FEW = SweepPlan("batchnorm-rates", 2, 2, 100)
+
+
+def swept(**settings):
+    return planned_sweep(FEW, NETWORKS, [0.05, 0.01], **settings)
+
+
+def summed(table):
+    """A result as a chapter makes it: strings, numbers of both kinds, gaps."""
+    by = table.groupby(["network", "schedule"], as_index=False)
+    result = by.agg(loss=("test_loss", "median"), runs=("seed", "nunique"), at=("epoch", "max"))
+    result["gap"] = result.loss.where(result.network == "plain")
+    return result
+
+
+def test_planned_sweep(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table = swept()
+    expected = sweep(NETWORKS, [0.05, 0.01], 2, polynomial(), epochs=2, batch_size=100)
+    pd.testing.assert_frame_equal(table, expected, check_exact=True)
+    assert keep(FEW, table, result := summed(table)) is result
+    assert list(tmp_path.rglob("*")) == [folder]  # nothing is written
+
+
+def test_settings_come_before_the_sweep_plan(folder):
+    table = swept(epochs=1, seeds=[4], optimizer=Adam(), batch_size=350)
+    assert table.attrs["settings"]["optimizer"]["class"] == "Adam"
+    assert table.attrs["settings"]["steps_per_epoch"] == 2
+    assert table.seed.tolist() == [4] * 4
+
+
+def test_round_trip_of_a_table(folder):
+    table = swept()
+    result = summed(table)
+    path = records.write_table("some", table, result)
+    assert path == folder / "some.json"
+    assert list(folder.iterdir()) == [path]
+    raw, kept = strict(path), record_table("some")
+    assert list(kept.columns) == list(result.columns)
+    assert kept.index.equals(pd.RangeIndex(4))
+    assert kept.network.tolist() == result.network.tolist()
+    assert all(type(network) is str for network in kept.network)
+    for column in ("runs", "at"):
+        assert pd.api.types.is_integer_dtype(kept[column])
+        assert kept[column].tolist() == result[column].tolist()
+    for column in ("schedule", "loss", "gap"):
+        assert pd.api.types.is_float_dtype(kept[column])
+        close(kept[column], result[column])
+    assert kept.gap.isna().tolist() == [True, True, False, False]
+    assert raw["settings"] == table.attrs["settings"] | {"seeds": 2}
+    assert raw["surroundings"].items() >= table.attrs["surroundings"].items()
+    assert {"date", "commit"} <= set(raw["surroundings"])
+    assert set(kept.attrs) == {"settings", "surroundings", "seconds"}
+    assert all(kept.attrs[part] == raw[part] for part in kept.attrs)
+    assert raw["seconds"] == pytest.approx(table.attrs["seconds"], rel=5.01e-5)
+
+
+def of_table(**columns):
+    """A table as a sweep leaves it, in short, and a result of these columns."""
+    table = pd.DataFrame({"seed": [0, 0, 3, 8]})
+    table.attrs = {"settings": {"epochs": 1}, "surroundings": {"torch": "0"}, "seconds": 1.25}
+    return table, pd.DataFrame(columns)
+
+
+def test_values_of_a_table(folder):
+    table, result = of_table(
+        number=[0.1234567, 2e-30, float("nan"), -123456.7],
+        whole=np.array([123456789, 0, -5, 2**40]),
+        small=np.array([1, 2, 3, 4], "uint8"),
+        single=np.array([0.1, 1e10, np.inf, -np.inf], "float32"),
+        flag=[True, False, True, True],
+        gone=[np.nan] * 4,
+        text=["é", '"a" ]}', "b\n   c ", ""],
+    )
+    path = records.write_table("some", table, result)
+    raw, kept = strict(path), record_table("some")
+    assert raw["rows"] == [
+        [0.12346, 123456789, 1, 0.1, 1, None, "é"],
+        [2e-30, 0, 2, 1e10, 0, None, '"a" ]}'],
+        [None, -5, 3, None, 1, None, "b\n   c "],
+        [-123460.0, 2**40, 4, None, 1, None, ""],
+    ]
+    assert raw["settings"] == {"epochs": 1, "seeds": 3}
+    assert kept.whole.tolist() == result.whole.tolist()
+    close(kept.number, result.number)
+    close(kept.single, result.single)
+    assert pd.api.types.is_float_dtype(kept.gone)
+    assert kept.gone.isna().all()
+    assert kept.text.tolist() == result.text.tolist()
+    assert (
+        '  [ null, -5, 3, null, 1, null, "b\\n   c " ],\n' in path.read_text()
+    )  # a line for each row
+
+
+@given(values=st.lists(st.floats(width=32) | st.floats(), min_size=1))
+def test_any_numbers_of_a_table(values):
+    with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(records, "RECORDS", Path(place))
+        strict(records.write_table("some", *of_table(a=values, b=["x"] * len(values))))
+        kept = record_table("some")
+    assert pd.api.types.is_numeric_dtype(kept.a)
+    close(kept.a, np.array(values))
+    assert (kept.b == "x").all()
+
+
+def test_an_error_leaves_the_old_table(folder):
+    path = records.write_table("some", *of_table(a=[1, 2]))
+    before = path.read_bytes()
+    table, result = of_table(a=[2, 3])
+    table.attrs["settings"]["network"] = mlp  # no JSON
+    with pytest.raises(TypeError):
+        records.write_table("some", table, result)
+    assert path.read_bytes() == before
+    assert list(folder.iterdir()) == [path]
+
+
+def test_the_same_table_keeps_its_date(folder, monkeypatch):
+    """Though its seconds differ: those of a sweep are no result."""
+    path = records.write_table("some", *of_table(a=[1.5, 2]))
+    before = path.read_bytes()
+    monkeypatch.setattr(records, "_origin", lambda: {"date": "2000-01-01", "commit": "other"})
+    table, result = of_table(a=[1.5, 2])
+    table.attrs["seconds"] = 99.0
+    table.attrs["surroundings"] = {"torch": "1"}
+    records.write_table("some", table, result)
+    assert path.read_bytes() == before
+    changed = [
+        of_table(a=[1.5, 2.1]), of_table(b=[1.5, 2.1]), of_table(b=["1.5", "2.1"]),
+        of_table(a=[1.5, 2]),
+    ]  # fmt: skip
+    changed[-1][0].attrs["settings"]["epochs"] = 2
+    for number, (table, result) in enumerate(changed):
+        origin = {"date": str(number), "commit": ""}
+        monkeypatch.setattr(records, "_origin", lambda origin=origin: origin)
+        records.write_table("some", table, result)
+        assert record_table("some").attrs["surroundings"]["date"] == str(number)
+
+
+def test_names_are_of_their_kind(folder):
+    """A record of a history is none of a sweep, and none is listed as the other."""
+    with pytest.raises(ValueError, match=r"name must be .*\(there is none\), got 'a'"):
+        record_table("a")
+    for name in ("h2", "h1"):
+        records.write(name, made(RUNS, np.zeros((1, 3))))
+    for name in ("s2", "s1"):
+        records.write_table(name, *of_table(a=[1]))
+    for name in ("h1", "c"):
+        with pytest.raises(ValueError, match=rf"\('s1', 's2'\), got '{name}'"):
+            record_table(name)
+    for name in ("s1", "c"):
+        with pytest.raises(ValueError, match=rf"\('h1', 'h2'\), got '{name}'"):
+            record(name)
+
+
+@pytest.mark.parametrize("which", [None, "quick"])
+def test_a_sweep_record_of_the_quick_edition(folder, tmp_path, monkeypatch, which):
+    table = swept()
+    monkeypatch.setenv("LRSCHED_RECORD", str(tmp_path / "state"))
+    if which:
+        monkeypatch.setenv("LRSCHED_EDITION", which)
+    for call in (swept, lambda: keep(FEW, table, summed(table))):
+        with pytest.raises(ValueError, match="LRSCHED_RECORD needs LRSCHED_EDITION=full"):
+            call()
+    assert list(tmp_path.rglob("*")) == [folder]
+
+
+def test_a_recorded_sweep_goes_on(folder, tmp_path, monkeypatch):
+    in_full(monkeypatch, tmp_path)
+    monkeypatch.setattr(sweeps, "SIZES", (2,))
+    go, left = sweeps._Group.train_epoch, [3]
+
+    def train_epoch(self):
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        go(self)
+
+    monkeypatch.setattr(sweeps._Group, "train_epoch", train_epoch)
+    with pytest.raises(KeyboardInterrupt):
+        swept(checkpoint_seconds=0)
+    left[0] = 5  # of four groups with two epochs each
+    table = swept(checkpoint_seconds=0)
+    assert left[0] == 0
+    assert not list(folder.iterdir())
+    left[0] = 100
+    expected = sweep(NETWORKS, [0.05, 0.01], 2, polynomial(), epochs=2, batch_size=100, group=4)
+    pd.testing.assert_frame_equal(table, expected, check_exact=True)
+    result = summed(table)
+    assert keep(FEW, table, result) is result
+    assert [path.name for path in folder.iterdir()] == ["batchnorm-rates.json"]
+    close(record_table("batchnorm-rates").loss, result.loss)
+
+
+def test_the_check_of_sweep_records(folder, tmp_path, monkeypatch):
+    """It accepts a record of the full edition and no other."""
+    name = "batchnorm-batch-200"
+    with pytest.MonkeyPatch.context() as patch:
+        in_full(patch, tmp_path)
+        patch.setitem(editions.SWEEPS, name, (2, (2, 3), 200))
+        table = planned_sweep(plan(name), NETWORKS, [0.05])
+        keep(plan(name), table, summed(table))
+    path = folder / f"{name}.json"
+    whole = path.read_text()
+    with pytest.raises(AssertionError, match="epochs"):
+        check_of_sweep(name)
+    monkeypatch.setitem(editions.SWEEPS, name, (2, (2, 3), 200))
+    check_of_sweep(name)
+    kept = strict(path)
+    for wrong in (
+        {"settings": kept["settings"] | {"seeds": 2}},
+        {"settings": kept["settings"] | {"batch_size": 100}},
+        {"settings": kept["settings"] | {"checksum": polynomial(seed=1).checksum}},
+        {"rows": []},
+        {"rows": [[*row[:-1], [1]] for row in kept["rows"]]},
+        {"columns": [kept["columns"][0]] * len(kept["columns"])},
+        {"seconds": 0},
+        {"more": 1},
+    ):
+        path.write_text(json.dumps(kept | wrong))
+        with pytest.raises(AssertionError):
+            check_of_sweep(name)
+    path.write_text(whole)
+    check_of_sweep(name)
+
+
 # The records of the package
 
 
@@ -332,7 +574,38 @@ def test_record_is_of_the_full_edition(name):
 
 
 def test_every_experiment_has_a_record():
-    assert [path.stem for path in FILES] == sorted(editions.FULL)
+    assert sorted(editions.FULL) == HISTORIES
+
+
+def check_of_sweep(name):
+    """That a record is of the sweep of this name in the full edition."""
+    raw, table, planned = (
+        strict(records.RECORDS / f"{name}.json"),
+        record_table(name),
+        plan_of(name),
+    )
+    assert isinstance(planned, SweepPlan)
+    parts = {"settings", "surroundings", "seconds", "columns", "rows"}
+    assert set(raw) == parts
+    assert len(table) >= 1
+    assert len(set(table.columns)) == len(raw["columns"]) >= 1
+    assert all(type(column) is str for column in raw["columns"])
+    for column in table:
+        kinds = {type(value) for value in table[column]}
+        assert kinds <= {str} or pd.api.types.is_numeric_dtype(table[column]), column
+    said, data = raw["settings"], polynomial()
+    assert (said["data"], said["checksum"]) == ("polynomial", data.checksum)
+    assert said["samples"] == len(data.train)
+    for setting in ("epochs", "seeds", "batch_size", "steps_per_epoch"):
+        assert said[setting] == getattr(planned, setting), setting
+    assert said["networks"]
+    assert {"date", "commit", "torch", "group"} <= set(raw["surroundings"])
+    assert raw["seconds"] > 0
+
+
+@pytest.mark.parametrize("name", OF_SWEEPS)
+def test_record_of_a_sweep(name):
+    check_of_sweep(name)
 
 
 # Two computations of one run differ in their roundings: machine, threads, runs side by side.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+import drawn
 import lrsched as L
 from lrsched.lab import SGD, Adam, Run, digits, fastest, lenet, train, training
 from lrsched.lab.data import Split
@@ -35,6 +37,7 @@ def small(train=100, validation=20, test=30):
 
 
 SMALL = small()
+RUN = Run("a", L.Constant(0.1))
 
 
 def mlp(activation=nn.Tanh):
@@ -43,6 +46,13 @@ def mlp(activation=nn.Tanh):
 
 def relu_mlp():
     return mlp(nn.ReLU)
+
+
+def normalised_mlp(momentum=0.3, **settings):
+    return nn.Sequential(
+        nn.Flatten(), nn.BatchNorm1d(64, momentum=momentum, **settings), nn.Linear(64, 12),
+        nn.BatchNorm1d(12, momentum=momentum, **settings), nn.ReLU(), nn.Linear(12, 10),
+    )  # fmt: skip
 
 
 class Trained:
@@ -66,15 +76,20 @@ class Trained:
         ]
 
 
-def plain(run, data=SMALL, *, network, optimizer, epochs=1, batch_size=32, rates=None):
-    """The same training as anyone would write it.
+def plain(
+    run, data=SMALL, *, network, optimizer, epochs=1, batch_size=32, end=lambda model, native: None
+):
+    """The same training as anyone would write it; ``end`` is called after each epoch.
 
     Returns the network, the loss of each step, and for each sample seen its epoch, loss and
     whether it was classified rightly.
     """
     model = training.initial(network, run.seed)
-    native = optimizer.native(model.parameters())
-    adapter = scheduler(native, run.schedule)
+    if isinstance(run.schedule, L.Plateau):
+        native, adapter = optimizer.native(model.parameters(), run.schedule.base_lr), None
+    else:
+        native = optimizer.native(model.parameters())
+        adapter = scheduler(native, run.schedule)
     losses, samples = [], []
     for epoch in range(epochs):
         for images, labels in training.batches(data.train, batch_size, run.seed, epoch):
@@ -83,12 +98,24 @@ def plain(run, data=SMALL, *, network, optimizer, epochs=1, batch_size=32, rates
             loss = F.cross_entropy(outputs, labels)
             loss.backward()
             native.step()
-            adapter.step()
+            if adapter:
+                adapter.step()
             losses.append(loss.item())
             each = F.cross_entropy(outputs.detach(), labels, reduction="none")
             right = outputs.argmax(1) == labels
             samples += [(epoch, *pair) for pair in zip(each.tolist(), right.tolist(), strict=True)]
+        end(model, native)
     return model, np.array(losses), np.array(samples)
+
+
+def measured(model, split):
+    """Loss and accuracy in evaluation mode."""
+    model.eval()
+    with torch.no_grad():
+        outputs = model(split.images)
+    model.train()
+    right = (outputs.argmax(1) == split.labels).float()
+    return F.cross_entropy(outputs, split.labels).item(), right.mean().item()
 
 
 def columns(history, keep):
@@ -244,6 +271,309 @@ def test_the_rate_recorded_is_the_one_that_moved_the_weights(monkeypatch):
     moved = np.array(seen).reshape(8, -1, 4)  # by weight tensor
     for weight in range(moved.shape[1]):
         np.testing.assert_allclose(moved[:, weight], history.rates, rtol=1e-4, atol=1e-5)
+
+
+# Normalisation
+
+NORMALISED = {
+    "normalised": normalised_mlp,
+    "without weights": lambda: normalised_mlp(affine=False),
+    "convolutions": lambda: nn.Sequential(
+        nn.Conv2d(1, 3, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.BatchNorm1d(27),
+        nn.Linear(27, 10),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("optimizer", [SGD(), SGD(0.9, 0.01), Adam(eps=1e-3)], ids=repr)
+@pytest.mark.parametrize("network", NORMALISED.values(), ids=NORMALISED)
+def test_normalised_networks_equal_a_plain_loop(network, optimizer):
+    """Weights, running statistics, and what is measured with them after each epoch."""
+    runs = grid(optimizer)
+    arguments = {"network": network, "optimizer": optimizer, "epochs": 3}
+    trained = Trained(runs, group=3, chunk=None, **arguments)
+    history = trained.history
+    assert history.surroundings["chunk"] == 32
+    for k, run in enumerate(runs):
+        seen = []
+
+        def end(model, native, seen=seen):
+            seen.append([measured(model, SMALL.validation), measured(model, SMALL.test)])
+
+        model, losses, samples = plain(run, end=end, **arguments)
+        np.testing.assert_allclose(history.losses[:, k], losses, rtol=2e-3)
+        state = trained.networks[k].state_dict()
+        assert state.keys() == model.state_dict().keys()
+        for name, value in model.state_dict().items():
+            torch.testing.assert_close(state[name], value, rtol=2e-3, atol=1e-3)
+        for place, split in enumerate(("validation", "test")):
+            expected = np.array(seen)[:, place]
+            np.testing.assert_allclose(history.metrics[f"{split}_loss"][:, k], expected[:, 0], 2e-3)
+            np.testing.assert_allclose(
+                history.metrics[f"{split}_accuracy"][:, k], expected[:, 1], atol=1e-6
+            )
+        for epoch in range(3):
+            _, each, _ = samples[samples[:, 0] == epoch].T
+            assert history.metrics["train_loss"][epoch, k] == pytest.approx(each.mean(), rel=2e-3)
+
+
+def test_a_larger_chunk_than_the_batch_changes_nothing():
+    trained = [
+        Trained(grid(SGD(), 1), network=normalised_mlp, chunk=chunk).history
+        for chunk in (None, 32, 64)
+    ]
+    for other in trained[1:]:
+        same(columns(trained[0], slice(None)), columns(other, slice(None)))
+        assert other.surroundings["chunk"] == 32
+
+
+@pytest.mark.parametrize(
+    "network", [normalised_mlp, lambda: normalised_mlp(track_running_stats=False)]
+)
+@pytest.mark.parametrize("chunk", [1, 31])
+def test_no_chunks_with_normalisation(network, chunk):
+    with pytest.raises(ValueError, match=f"chunk must .*at least batch_size=32 .*got {chunk}"):
+        train([RUN], SMALL, epochs=1, batch_size=32, network=network, chunk=chunk, group=1)
+
+
+def test_a_last_batch_of_one_cannot_be_normalised():
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        Trained([RUN], network=normalised_mlp, batch_size=33, chunk=33)
+
+
+def test_sizes_are_measured_for_whole_batches(monkeypatch):
+    monkeypatch.setattr(training, "SIZES", (1, 2))
+    history = Trained([RUN], network=normalised_mlp, group=None, chunk=None).history
+    assert history.surroundings["chunk"] == 32
+    costs = training.measure(normalised_mlp, SMALL, 32, chunk=32)
+    assert set(costs) == {(1, 32), (2, 32)}
+
+
+# Plateaus
+
+
+def torch_plateau(plateau, native):
+    """PyTorch's scheduler with the same settings."""
+    names = ("factor", "patience", "threshold", "cooldown", "min_lr", "mode", "threshold_mode")
+    settings = {name: getattr(plateau, name) for name in (*names, "eps")}
+    return torch.optim.lr_scheduler.ReduceLROnPlateau(native, **settings)
+
+
+PLATEAUS = {
+    "min": [
+        L.Plateau(0.3, 0.5, 0, 0.1),
+        L.Plateau(0.5, 0.1, 1, 0.2, cooldown=1),
+        L.Plateau(0.2, 0.3, 0, 0.3, min_lr=0.05, threshold_mode="abs"),
+        L.Plateau(0.1),
+    ],
+    "max": [
+        L.Plateau(0.3, 0.5, 0, 0.1, mode="max"),
+        L.Plateau(0.5, 0.1, 1, 0.2, cooldown=1, mode="max"),
+        L.Plateau(0.2, 0.3, 0, 0.1, min_lr=0.05, threshold_mode="abs", mode="max"),
+    ],
+}
+
+
+@pytest.mark.parametrize("network", [mlp, normalised_mlp])
+@pytest.mark.parametrize(
+    ("mode", "watch"), [("min", "validation_loss"), ("max", "validation_accuracy")]
+)
+def test_plateaus_equal_a_plain_loop(mode, watch, network):
+    """With torch.optim.lr_scheduler.ReduceLROnPlateau, beside a schedule in the same group."""
+    runs = [Run(str(k), plateau, 1) for k, plateau in enumerate(PLATEAUS[mode])]
+    runs.insert(1, Run("cosine", L.Cosine(0.2, 32), 1))
+    arguments = {"network": network, "epochs": 8, "optimizer": SGD(0.5)}
+    trained = Trained(runs, watch=watch, **arguments)
+    history = trained.history
+    assert history.settings["watch"] == watch
+    assert "each applied the rate of its schedule" in history.check_rates()
+    falls = 0
+    for k, run in enumerate(runs):
+        rates, theirs = [run.schedule(0) if k == 1 else run.schedule.base_lr], []
+
+        def end(model, native, run=run, rates=rates, theirs=theirs):
+            if isinstance(run.schedule, L.Plateau):
+                if not theirs:
+                    theirs.append(torch_plateau(run.schedule, native))
+                loss, accuracy = measured(model, SMALL.validation)
+                theirs[0].step(loss if mode == "min" else accuracy)
+            rates.append(native.param_groups[0]["lr"])
+
+        model, losses, _ = plain(run, end=end, **arguments)
+        np.testing.assert_allclose(history.losses[:, k], losses, rtol=3e-3, atol=1e-4)
+        torch.testing.assert_close(
+            weights(trained.networks[k]), weights(model), rtol=2e-3, atol=2e-3
+        )
+        assert history.rates[::4, k].tolist() == rates[:8]
+        if isinstance(run.schedule, L.Plateau):
+            assert (history.rates[:, k] == np.repeat(rates[:8], 4)).all()
+            falls += len(set(rates)) > 1
+    assert falls >= 2
+
+
+@pytest.mark.parametrize("watch", METRICS)
+@pytest.mark.parametrize("group", [1, 2, 9])
+def test_a_plateau_follows_any_metric(watch, group):
+    mode = "min" if watch.endswith("loss") else "max"
+    runs = [Run(str(k), p, seed) for k, p in enumerate(PLATEAUS[mode]) for seed in (0, 1)]
+    before = [run.to_dict() for run in runs]
+    history = Trained(runs, network=mlp, epochs=6, watch=watch, group=group).history
+    for k, run in enumerate(runs):
+        native = SGD().native([nn.Parameter(torch.zeros(1))], run.schedule.base_lr)
+        theirs = torch_plateau(run.schedule, native)
+        for epoch in range(6):
+            lr = native.param_groups[0]["lr"]
+            assert (history.rates[4 * epoch : 4 * epoch + 4, k] == lr).all()
+            theirs.step(float(history.metrics[watch][epoch, k]))
+    history.check_rates()
+    assert len(np.unique(history.rates)) > 4
+    # The plateaus that were given are as they were.
+    assert [run.to_dict() for run in history.runs] == before
+    assert all(run.schedule.lr == run.schedule.base_lr for run in runs)
+    assert all(run.schedule.best in (float("inf"), -float("inf")) for run in runs)
+
+
+def test_a_plateau_that_was_used_starts_anew():
+    used = L.Plateau(0.3, 0.5, 0, 0.1)
+    for metric in (0.1, 1, 1, 1):
+        used.update(metric)
+    assert used.lr < 0.3
+    state = used.state_dict()
+    history = Trained([Run("a", used)], network=mlp, epochs=4).history
+    fresh = Trained([Run("a", L.Plateau(0.3, 0.5, 0, 0.1))], network=mlp, epochs=4).history
+    same(columns(history, [0]), columns(fresh, [0]))
+    assert history.rates[0, 0] == 0.3
+    assert used.state_dict() == state
+    history.check_rates()
+
+
+def test_one_plateau_for_many_runs():
+    """Each has a state of its own."""
+    plateau = L.Plateau(0.3, 0.5, 0, 0.1)
+    runs = [Run(label, plateau, seed) for seed in (0, 1) for label in ("a", "b")]
+    history = Trained(runs, network=mlp, epochs=6).history
+    alone = [Trained([run], network=mlp, epochs=6).history for run in runs[1:3]]
+    for k, other in enumerate(alone, 1):
+        np.testing.assert_array_equal(history.rates[:, k], other.rates[:, 0])
+    assert (history.rates[:, 0] == history.rates[:, 1]).all()
+
+
+def test_check_rates_of_plateaus():
+    runs = [Run("cosine", L.Cosine(0.1, 8)), Run("plateau", L.Plateau(0.3, 0.5, 0, 0.5))]
+    history = Trained(runs, network=mlp, epochs=4).history
+    assert history.check_rates() == (
+        "16 updates of 2 runs: each applied the rate of its schedule, exactly."
+    )
+    assert history.rates[-1, 1] < 0.3
+    for step in (0, 5, 15):
+        rates = history.rates.copy()
+        rates[step, 1] = np.nextafter(rates[step, 1], 1)
+        with pytest.raises(AssertionError, match="label='plateau'"):
+            dataclasses.replace(history, rates=rates).check_rates()
+    late = history.rates.copy()
+    late[4:, 1] = history.rates[3:-1, 1]  # one step too late
+    with pytest.raises(AssertionError, match="label='plateau'"):
+        dataclasses.replace(history, rates=late).check_rates()
+    better = history.metrics | {
+        "validation_loss": np.array([[4.0] * 2, [2.0] * 2, [1] * 2, [0] * 2])
+    }
+    with pytest.raises(AssertionError, match="label='plateau'"):
+        dataclasses.replace(history, metrics=better).check_rates()
+    assert history.select(lambda run: run.label == "plateau").check_rates().startswith("16 updates")
+
+
+def test_a_plateau_that_diverges():
+    """NaN is never better: its rate falls, and the others are left alone."""
+    plateau = L.Plateau(0.3, 0.5, 1, 0.1)
+    huge = Run("huge", L.Plateau(1e30, 0.5, 0))
+    runs = [Run("a", plateau), huge, Run("b", L.Constant(0.1))]
+    calm = [runs[0], Run("huge", L.Constant(0.2)), runs[2]]
+    histories = [
+        Trained(some, network=normalised_mlp, epochs=5, distances_every=3).history
+        for some in (runs, calm)
+    ]
+    same(*(columns(history, [0, 2]) for history in histories))
+    for history in histories:
+        history.check_rates()
+    assert histories[0].diverged.tolist()[::2] == [-1, -1]
+    assert histories[0].diverged[1] >= 0
+    expected = torch_plateau(huge.schedule, SGD().native([nn.Parameter(torch.zeros(1))], 1e30))
+    for epoch in range(5):
+        assert histories[0].rates[4 * epoch, 1] == expected.optimizer.param_groups[0]["lr"]
+        expected.step(float(histories[0].metrics["validation_loss"][epoch, 1]))
+
+
+@pytest.mark.parametrize(
+    ("watch", "error"),
+    [("loss", ValueError), ("gap", ValueError), ("", ValueError), (None, TypeError)],
+)
+@pytest.mark.parametrize("schedule", [L.Plateau(0.1), L.Constant(0.1)])
+def test_wrong_names_to_watch(watch, error, schedule):
+    with pytest.raises(error, match=f"watch must be one of 'train_loss', .*got {watch!r}"):
+        train([Run("a", schedule)], SMALL, epochs=1, watch=watch, group=1, chunk=32)
+
+
+@pytest.mark.parametrize("name", ["loss", "accuracy"])
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_nothing_to_watch(part, name):
+    data = small(**{part: 0})
+    arguments = {"network": mlp, "watch": f"{part}_{name}"}
+    with pytest.raises(ValueError, match=f"data must have a {part} split for a Plateau to follow"):
+        Trained([RUN, Run("b", L.Plateau(0.1))], data, **arguments)
+    assert "watch" not in Trained([RUN], data, **arguments).history.settings
+    follow = {"network": mlp, "watch": f"train_{name}"}
+    assert Trained([Run("b", L.Plateau(0.1))], data, **follow).history.check_rates()
+
+
+@given(
+    schedule=drawn.SCHEDULES
+    | st.builds(
+        L.Plateau,
+        st.floats(0.1, 1),
+        st.floats(0, 0.9),
+        st.integers(0, 20),
+        st.floats(0, 1),
+        st.integers(0, 5),
+        st.floats(0, 0.1),
+        st.sampled_from(["min", "max"]),
+        st.sampled_from(["rel", "abs"]),
+        st.floats(0, 1),
+    ),
+    label=st.text(),
+    seed=st.integers(0, 2**40),
+)
+def test_a_run_as_plain_values(schedule, label, seed):
+    run = Run(label, schedule, seed)
+    written = json.loads(json.dumps(run.to_dict(), allow_nan=False))
+    again = Run.from_dict(written)
+    assert again == run
+    assert type(again.schedule) is type(schedule)
+    assert again.to_dict() == written == run.to_dict()
+
+
+def test_a_run_with_a_plateau_that_was_used_as_plain_values():
+    used = L.Plateau(0.1, 0.5, 0)
+    used.update(1.0)
+    used.update(1.0)
+    assert Run.from_dict(Run("a", used).to_dict()) == Run("a", L.Plateau(0.1, 0.5, 0))
+
+
+@given(
+    plateau=st.builds(L.Plateau, st.just(0.5), st.floats(0, 0.9), st.integers(0, 2)),
+    metrics=st.lists(st.floats(0, 1) | st.just(float("nan")), min_size=1, max_size=12),
+    steps=st.integers(1, 3),
+)
+def test_rates_of_a_run(plateau, metrics, steps):
+    native = SGD().native([nn.Parameter(torch.zeros(1))], 0.5)
+    theirs, expected = torch_plateau(plateau, native), []
+    for metric in metrics:
+        expected += [native.param_groups[0]["lr"]] * steps
+        theirs.step(metric)
+    run = Run("a", plateau)
+    for _ in range(2):  # it keeps nothing of the first
+        assert run.rates(len(metrics), steps, np.array(metrics)).tolist() == expected
+    run = Run("a", L.Cosine(0.1, 5))
+    assert (run.rates(len(metrics), steps) == L.Cosine(0.1, 5)(np.arange(len(expected)))).all()
 
 
 # Batches
@@ -497,8 +827,6 @@ def test_all_runs_diverge():
 
 
 # Arguments
-
-RUN = Run("a", L.Constant(0.1))
 
 
 @pytest.mark.parametrize(

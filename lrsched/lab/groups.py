@@ -228,7 +228,7 @@ def initial(network: Network, seed: int) -> nn.Sequential:
     The state of the global generator stays as it was.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # and not those of GPUs, which nothing restores
         return network()
 
 

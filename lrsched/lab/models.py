@@ -161,7 +161,7 @@ class Stack:
                 raise TypeError(
                     f"networks must be torch.nn.Sequential, got a {type(network).__name__}"
                 )
-            if str(network) != str(networks[0]):
+            if (str(network), _names(network)) != (str(networks[0]), _names(networks[0])):
                 raise ValueError(
                     "networks must differ in their weights alone, got\n"
                     f"{networks[0]}\nand\n{network}"
@@ -298,6 +298,11 @@ class Stack:
         return normalise
 
     def _columns(self, x: Tensor) -> Tensor:
+        if x.dim() > 3:
+            raise ValueError(
+                "networks must have a Flatten layer between images and the first Linear or "
+                f"BatchNorm1d layer, got {self._template}"
+            )
         return x.t().expand(self.size, *x.shape[::-1]) if x.dim() == 2 else x
 
     def _pooling(self, layer: nn.MaxPool2d) -> Callable[[Tensor], Tensor]:
@@ -315,6 +320,11 @@ class Stack:
         Inputs are the same for all, [batch, ...], or each network's own, [networks, batch,
         features].
         """
+        if inputs.dim() == 3 and len(inputs) != self.size:
+            raise ValueError(
+                f"inputs must be [batch, ...] or [{self.size}, batch, features], "
+                f"got {list(inputs.shape)}"
+            )
         x = inputs.transpose(1, 2) if inputs.dim() == 3 else inputs
         for layer in self._layers:
             x = layer(x)
@@ -333,5 +343,10 @@ class Stack:
         return network
 
 
+def _names(network: nn.Module) -> list[str]:
+    """Of all weights and statistics: fewer where a layer is at two places."""
+    return [name for name, _ in (*network.named_parameters(), *network.named_buffers())]
+
+
 def _flat(x: Tensor) -> Tensor:
-    return x.flatten(1)
+    return x if x.dim() == 3 else x.flatten(1)  # each network's own rows are flat already

@@ -7,6 +7,7 @@ anew and compares.
 import datetime
 import json
 import math
+import numbers
 import os
 import re
 import subprocess
@@ -127,7 +128,8 @@ def record_table(name: str) -> "pd.DataFrame":
     import pandas as pd
 
     kept = _read(name, "rows")
-    table = pd.DataFrame(kept["rows"], columns=kept["columns"])
+    rows = [[math.nan if value is None else value for value in row] for row in kept["rows"]]
+    table = pd.DataFrame(rows, columns=kept["columns"])
     table.attrs = {part: kept[part] for part in ("settings", "surroundings", "seconds")}
     return table
 
@@ -203,11 +205,12 @@ def _compared(kept: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value of a table as JSON has it, numbers rounded."""
+    """A value of a table as JSON has it, numbers rounded unless they are integers."""
     if isinstance(value, str):
         return value
-    number = float(value)
-    return int(value) if number.is_integer() else _rounded(number)
+    if isinstance(value, numbers.Integral | np.bool_):
+        return int(value)
+    return _rounded(float(value))
 
 
 def _rounded(values: Any) -> Any:

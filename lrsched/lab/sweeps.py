@@ -1,5 +1,6 @@
 """Every combination of network, schedule and seed, thousands of networks at a time."""
 
+import numbers
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -10,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..arguments import Optional, Whole
+from ..arguments import AsFloat, Optional, Real, Whole
 from ..plateau import Plateau
 from ..schedule import Schedule
 from ..schedules import Constant
+from . import compiled
 from .data import Regression, Rows
 from .groups import (
     Group,
@@ -27,6 +29,7 @@ from .groups import (
     work_through,
 )
 from .history import Run
+from .models import Stack
 from .optimizers import SGD, Adam
 from .training import checked_optimizer, checked_schedule, checked_watch
 
@@ -38,7 +41,11 @@ __all__ = ["METRICS", "sweep"]
 METRICS = ("batch_loss", "train_loss", "precise_loss", "validation_loss", "test_loss")
 
 SIZES = (64, 128, 256, 512, 1024, 2048)
+COMPILED = 1024
+ROWS = 250  # evaluated at once: small results stay in the cache, and their memory is used again
 MEMORY = 2**28  # bytes for the largest intermediate results of a group
+
+_rate = AsFloat(Real(low=0))
 
 Rate = float | Schedule | Plateau
 Combination = tuple[str, Run]  # a network's label, and what it is trained by
@@ -152,11 +159,13 @@ def sweep(
 
     def build(number: int) -> Group:
         chosen = [combinations[place] for place in groups[number]]
+        if len(chosen) == 1:  # PyTorch sums over an axis in another order if it is the only one
+            chosen *= 2
         make = networks[chosen[0][0]]
         return _Group([run for _, run in chosen], make, data, optimizer, settings)
 
     done = work_through(groups, build, epochs, state, save, checkpoint_seconds, name)
-    table = _table(combinations, done, epochs)
+    table = _table(combinations, groups, done, epochs)
     table.attrs = {
         "settings": settings,
         "surroundings": surroundings(device) | {"group": state["group"]},
@@ -178,11 +187,7 @@ class _Group(Group):
     ) -> None:
         self.data = data
         self.batch_size = settings["batch_size"]
-        parts = data.train, data.validation, data.test
-        self.sizes = list(map(len, parts))
-        self.rows = Rows(  # all parts in one, so that they are evaluated at once
-            torch.cat([part.inputs for part in parts]), torch.cat([part.targets for part in parts])
-        )
+        self.sizes = [len(part) for part in (data.train, data.validation, data.test)]
         self.seeds = sorted({run.seed for run in runs})
         starts = {seed: initial(make, seed) for seed in self.seeds}
         device = data.train.inputs.device
@@ -195,25 +200,48 @@ class _Group(Group):
             settings["watch"],
             device,
         )
+        self.compiled = compiled.supported(self.stack)
         self.seed_of = torch.tensor([self.seeds.index(run.seed) for run in runs], device=device)
 
     def train_epoch(self) -> None:
         begun = time.perf_counter()
-        self.stack.mode = "train"
-        train = self.data.train
+        train, first = self.data.train, self.epoch * self.steps_per_epoch
         orders = torch.stack([order(len(train), seed, self.epoch) for seed in self.seeds])
-        losses, total = [], torch.zeros(self.stack.size, device=self.planned.device)
-        first = self.epoch * self.steps_per_epoch
-        parts = torch.split(orders.to(train.inputs.device), self.batch_size, dim=1)
-        for step, part in enumerate(parts, first):
-            index = part[self.seed_of]  # [runs, batch]
-            loss = self.gradients(train.inputs[index], train.targets[index])
-            self.step(step)
-            losses.append(loss)
-            total += loss * part.shape[1]
+        orders = orders.to(train.inputs.device)
+        if self.compiled:
+            losses = self._compiled_updates(orders, first)
+        else:
+            losses = self._updates(orders, first)
+        total = torch.zeros_like(losses[0])
+        for step, loss in enumerate(losses):  # one sum over all would round as the group is large
+            total += loss * min(self.batch_size, len(train) - step * self.batch_size)
         values = (total / len(train), *self.measure())
-        self.end_epoch(losses, dict(zip(METRICS, values, strict=True)))
+        there = [v for v, rows in zip(values, (1, 1, *self.sizes), strict=True) if rows]
+        self.lost |= ~torch.stack(there).isfinite().all(0)
+        self.end_epoch(list(losses), dict(zip(METRICS, values, strict=True)))
         self.seconds += time.perf_counter() - begun
+
+    def _updates(self, orders: Tensor, first: int) -> Tensor:
+        """The updates of an epoch, the first with this number; their losses, [steps, runs]."""
+        self.stack.mode = "train"
+        train, losses = self.data.train, []
+        for step, part in enumerate(torch.split(orders, self.batch_size, dim=1), first):
+            index = part[self.seed_of]  # [runs, batch]
+            losses.append(self.gradients(train.inputs[index], train.targets[index]))
+            self.step(step)
+        return torch.stack(losses)
+
+    def _compiled_updates(self, orders: Tensor, first: int) -> Tensor:
+        """The same by :mod:`lrsched.lab.compiled`, which computes in float32 alone."""
+        train = self.data.train
+        planned = self.planned[first : first + self.steps_per_epoch]
+        losses, applied = compiled.train(
+            self.stack, self.optimizer, train.inputs, train.targets, orders, self.seed_of,
+            planned, self.batch_size,
+        )  # fmt: skip
+        assert torch.equal(applied, planned.float()), "other rates were applied than planned"
+        self.rates += list(planned.clone())
+        return losses
 
     def gradients(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Leave the gradients of each run's loss in the weights; return the losses, [runs]."""
@@ -224,31 +252,45 @@ class _Group(Group):
 
     @torch.no_grad()
     def measure(self) -> tuple[Tensor, ...]:
-        """The losses of ``METRICS`` but the first, each [runs]."""
-        self.stack.mode = "eval"
-        errors = (self.stack(self.rows.inputs) - self.rows.targets).square_().mean(2)
-        parts = torch.split(errors, self.sizes, dim=1)
-        train, validation, test = (part.mean(1) for part in parts)  # NaN without rows
-        if not self.stack.buffers:
-            return train, train, validation, test
-        self.stack.mode = "precise"
-        precise = _squared_error(self.stack(self.data.train.inputs), self.data.train.targets)
+        """The losses of ``METRICS`` but the first, each [runs], NaN without rows."""
+        parts = self.data.train, self.data.validation, self.data.test
+        train, validation, test = (self._loss(part, "eval") for part in parts)
+        precise = self._loss(self.data.train, "precise") if self.stack.buffers else train
         return train, precise, validation, test
+
+    def _loss(self, rows: Rows, mode: str) -> Tensor:
+        if self.compiled:
+            return compiled.errors(self.stack, rows.inputs, rows.targets, mode)
+        if not len(rows):
+            return torch.full((self.stack.size,), torch.nan, device=rows.inputs.device)
+        self.stack.mode = mode
+        at_once = len(rows) if mode == "precise" else ROWS
+        outputs = [self.stack(part) for part in torch.split(rows.inputs, at_once)]
+        return _squared_error(torch.cat(outputs, dim=1), rows.targets)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state that :meth:`state_dict` gave."""
+        super().load_state_dict(state)
+        self.lost |= state["metrics"]["batch_loss"].isnan().any(0).to(self.lost.device)
 
     def results(self) -> dict[str, Any]:
         """What the table needs, and no more: there may be very many groups."""
         steps = self.steps_per_epoch
         rates = torch.stack(self.rates).cpu()
         metrics = {name: torch.stack(values) for name, values in self.metrics.items()}
+        each: dict[Any, Any] = {}  # many runs may follow one schedule
         for place, run in enumerate(self.runs):
-            watched = metrics[self.watch][:, place] if self.watch else None
-            planned = run.rates(self.epoch, steps, watched)
+            if isinstance(run.schedule, Plateau):
+                planned = run.rates(self.epoch, steps, metrics[self.watch][:, place])
+            elif run.schedule in each:
+                planned = each[run.schedule]
+            else:
+                planned = each[run.schedule] = run.rates(self.epoch, steps)
             np.testing.assert_array_equal(rates[:, place], planned, err_msg=str(run))
-        broken = ~torch.stack(self.losses).cpu().isfinite()
         return {
             "seconds": self.seconds,
-            "rate": rates[steps - 1 :: steps],
-            "diverged": broken.view(self.epoch, steps, -1).any(1).cummax(0).values,
+            "rate": rates[steps - 1 :: steps].clone(),  # a view would keep all of them
+            "diverged": metrics["batch_loss"].isnan(),
             **metrics,
         }
 
@@ -259,10 +301,13 @@ def _squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def _groups(combinations: Sequence[Combination], size: int) -> list[list[int]]:
-    """The places of the runs of each group: of one network, at most ``size``, and even."""
+    """The places of the runs of each group: of one network, at most ``size``, and even.
+
+    Runs of one seed stay together: they share initial weights and batches.
+    """
     by_network: dict[str, list[int]] = {}
-    for place, (network, _) in enumerate(combinations):
-        by_network.setdefault(network, []).append(place)
+    for place in sorted(range(len(combinations)), key=lambda place: combinations[place][1].seed):
+        by_network.setdefault(combinations[place][0], []).append(place)
     return [
         part.tolist()
         for places in by_network.values()
@@ -278,8 +323,10 @@ def _fastest(
     most: int,
 ) -> int:
     """The number of runs to compute at once that is fastest here, measured on one network."""
+    if all(compiled.supported(Stack([initial(make, 0)])) for make in networks.values()):
+        return min(COMPILED, most)  # it takes 16 at a time in any case
     make = max(networks.values(), key=lambda make: sum(map(_size, initial(make, 0).parameters())))
-    fits = max(1, MEMORY // _bytes(initial(make, 0), data))
+    fits = max(1, MEMORY // max(_bytes(initial(make, 0), data) for make in networks.values()))
     sizes = sorted({min(size, most, fits) for size in SIZES})
     some = settings | {"epochs": 1}
     index = torch.arange(settings["batch_size"]) % len(data.train)
@@ -326,10 +373,14 @@ def _bytes(network: nn.Sequential, data: Regression) -> int:
 
 
 def _table(
-    combinations: Sequence[Combination], done: Sequence[dict[str, Any]], epochs: int
+    combinations: Sequence[Combination],
+    groups: Sequence[Sequence[int]],
+    done: Sequence[dict[str, Any]],
+    epochs: int,
 ) -> "pd.DataFrame":
     import pandas as pd
 
+    places = np.argsort(np.concatenate(groups))
     columns: dict[str, Any] = {
         "network": np.repeat(np.array([label for label, _ in combinations], object), epochs),
         "schedule": np.repeat(_labels([run.label for _, run in combinations]), epochs),
@@ -337,9 +388,9 @@ def _table(
         "epoch": np.tile(np.arange(1, epochs + 1), len(combinations)),
     }
     for name in ("rate", *METRICS, "diverged"):
-        # [epochs, runs], and the groups follow one another as the runs do.
-        values = torch.cat([each[name] for each in done], dim=1)
-        columns[name] = values.T.reshape(-1).numpy()
+        parts = [each[name][:, : len(g)] for g, each in zip(groups, done, strict=True)]
+        values = torch.cat(parts, dim=1).numpy()[:, places]  # [epochs, runs]
+        columns[name] = values.T.reshape(-1)
     return pd.DataFrame(columns)
 
 
@@ -369,11 +420,20 @@ def _checked_networks(networks: Any, data: Regression) -> dict[str, Network]:
             raise TypeError(
                 f"networks[{label!r}] must be a function that makes a network, got {make!r}"
             )
-        shape = list(initial(make, 0).eval()(data.train.inputs[:1].cpu()).shape)
+        network, row = initial(make, 0), data.train.inputs[:1].cpu()
+        if not isinstance(network, nn.Sequential):
+            raise TypeError(f"networks[{label!r}] must make a torch.nn.Sequential, got {network!r}")
+        try:
+            shape = list(network.eval()(row).shape)
+        except RuntimeError as error:
+            raise ValueError(
+                f"networks[{label!r}] must take inputs of shape {list(row.shape)}, got: {error}"
+            ) from error
         if shape != wanted:
             raise ValueError(
                 f"networks[{label!r}] must give outputs of shape {wanted} for one row, got {shape}"
             )
+        Stack([network])  # knows all its layers
     return dict(networks)
 
 
@@ -384,7 +444,7 @@ def _checked_schedules(schedules: Any) -> dict[Any, Schedule | Plateau]:
             f"got {schedules!r}"
         )
     if not isinstance(schedules, Mapping):
-        rates = [Constant(rate).base_lr for rate in schedules]
+        rates = [_rate(f"schedules[{place}]", rate) for place, rate in enumerate(schedules)]
         if len(set(rates)) < len(rates):
             raise ValueError(f"schedules must have each rate once, got {rates!r}")
         schedules = dict(zip(rates, rates, strict=True))
@@ -394,9 +454,10 @@ def _checked_schedules(schedules: Any) -> dict[Any, Schedule | Plateau]:
         raise ValueError("schedules must hold at least one schedule, got none")
     found: dict[Any, Schedule | Plateau] = {}
     for label, schedule in schedules.items():
-        if isinstance(schedule, float | int):
-            schedule = Constant(schedule)
-        checked_schedule(f"schedules[{label!r}]", schedule)
+        name = f"schedules[{label!r}]"
+        if isinstance(schedule, numbers.Real):
+            schedule = Constant(_rate(name, schedule))
+        checked_schedule(name, schedule)
         found[label] = schedule
     return found
 

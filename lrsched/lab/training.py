@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..arguments import Choice, Optional, Whole
 from ..plateau import Plateau
@@ -102,11 +102,12 @@ def train(
     chunk = Optional(Whole(low=1))("chunk", chunk)
     distances_every = Optional(Whole(low=1))("distances_every", distances_every)
     watched = checked_watch(watch, METRICS, runs)
-    if watched and watched.startswith("validation") and not len(data.validation):
-        raise ValueError("data must have a validation split for a Plateau to follow, got none")
+    part = watched and watched.partition("_")[0]
+    if part and not len(getattr(data, part)):
+        raise ValueError(f"data must have a {part} split for a Plateau to follow, got none")
     optimizer = checked_optimizer(optimizer)
     make = network or (lambda: lenet(data.side, len(data.classes)))
-    if any(True for _ in initial(make, 0).buffers()):
+    if any(isinstance(layer, nn.BatchNorm1d) for layer in initial(make, 0).modules()):
         if chunk is not None and chunk < batch_size:
             raise ValueError(
                 f"chunk must be None or at least batch_size={batch_size} with batch "

@@ -1,0 +1,190 @@
+"""What a sweep costs a network, beside the tutorial's way and beside a plain loop.
+
+    python benchmarks/sweep.py [--threads 2]
+
+The tutorial's four networks, four rates and 40 epochs; more networks are more seeds. On one
+core it takes about a minute. Compare the ratios, not the seconds; all are measured in one
+run.
+"""
+
+import argparse
+import functools
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+
+import pandas  # noqa: F401 - what a sweep imports late: not to be counted as its growth
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from lrsched import lab
+
+BATCH, EPOCHS = 50, 40
+RATES = (0.1, 0.03, 0.01, 0.005)
+NETWORKS = {
+    f"{depth} layers, normalisation: {norm}": functools.partial(lab.mlp, depth=depth, norm=norm)
+    for depth in (3, 4)
+    for norm in (None, "before")
+}
+FEWEST = len(NETWORKS) * len(RATES)
+COUNTS = (16, 128, 1024, 4096)
+CLOCK = time.perf_counter
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Samples(Dataset):
+    """One row at a time, or several."""
+
+    def __init__(self, *parts: lab.Rows) -> None:
+        self.inputs = torch.cat([part.inputs for part in parts])
+        self.targets = torch.cat([part.targets for part in parts])
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __getitem__(self, index: int | list[int] | Tensor) -> Batch:
+        return self.inputs[index], self.targets[index]
+
+
+class Shuffled:
+    """Batches in a new order each time, each one indexing of the tensors."""
+
+    def __init__(self, samples: Samples) -> None:
+        self.samples = samples
+
+    def __iter__(self) -> Iterator[Batch]:
+        for index in torch.randperm(len(self.samples)).split(BATCH):
+            yield self.samples[index]
+
+
+def one_at_a_time(batches: Iterable[Batch], parts: list[Batch], epochs: int) -> float:
+    """Seconds a network-epoch; the loss on the parts after each epoch, each part at once."""
+    torch.manual_seed(0)
+    criterion = nn.MSELoss()
+    begun = CLOCK()
+    for make in NETWORKS.values():
+        for rate in RATES:
+            network = make()
+            optimizer = torch.optim.SGD(network.parameters(), lr=rate)
+            for _ in range(epochs):
+                network.train()
+                for x, y in batches:
+                    loss = criterion(network(x), y)
+                    optimizer.zero_grad()
+                    loss.backward()
+                    optimizer.step()
+                network.eval()
+                for x, y in parts:
+                    criterion(network(x), y).item()
+    return (CLOCK() - begun) / (FEWEST * epochs)
+
+
+def alternatives() -> dict[str, float]:
+    """Seconds a network-epoch, one network at a time, on the rows that the sweep sees."""
+    data = lab.polynomial()
+    every = Samples(data.train, data.validation, data.test)
+    train, test = torch.arange(len(every)).split([len(data.train), len(every) - len(data.train)])
+    loader = DataLoader(Subset(every, train.tolist()), BATCH, shuffle=True)
+    parts = [every[train], every[test]]
+    ways = {
+        "the tutorial's: a DataLoader": loader,
+        "a plain loop: tensors in memory": Shuffled(Samples(data.train)),
+    }
+    one_at_a_time(Shuffled(every), parts, epochs=1)  # what is only slow at first
+    return {way: one_at_a_time(batches, parts, epochs=10) for way, batches in ways.items()}
+
+
+def peak() -> float:
+    """The most memory that this process has held, in MiB."""
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def swept(count: int) -> dict[str, float]:
+    """A sweep over so many networks, or none, in this process."""
+    if not count:
+        return {"peak": peak()}
+    begun = CLOCK()
+    seeds = count // FEWEST
+    table = lab.sweep(
+        NETWORKS, RATES, seeds, lab.polynomial(), epochs=EPOCHS, batch_size=BATCH, device="cpu"
+    )
+    seconds = CLOCK() - begun
+    return {
+        "seconds": seconds / (count * EPOCHS),
+        "training": table.attrs["seconds"] / (count * EPOCHS),
+        "group": table.attrs["surroundings"]["group"],
+        "peak": peak(),
+    }
+
+
+def apart(count: int, threads: int) -> dict[str, float]:
+    """:func:`swept` in a process of its own."""
+    command = [sys.executable, __file__, "--threads", str(threads), "--alone", str(count)]
+    environment = os.environ | {"TQDM_DISABLE": "1"}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--alone", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    threads = arguments.threads
+    torch.set_num_threads(threads)
+    if arguments.alone is not None:
+        print(json.dumps(swept(arguments.alone)))
+        return
+    print(f"torch {torch.__version__}, threads: {threads}")
+
+    # A process counts the memory of the one that started it: at first there is little of it.
+    imports = apart(0, threads)["peak"]
+    before = alternatives()
+    sweeps = {count: apart(count, threads) for count in COUNTS}
+    after = alternatives()
+    alone = {way: min(before[way], after[way]) for way in before}
+    tutorial, plain = alone.values()
+
+    print("\nMicroseconds for one network-epoch, with the losses after it")
+    print(f"{'way':<34}{'all':>8}{'training':>10}{'tutorial/all':>14}{'plain/all':>11}", end="")
+    print(f"{'group':>7}{'peak MiB':>10}{'growth':>8}")
+    for way, seconds in alone.items():
+        print(f"{way:<34}{seconds * 1e6:>8.0f}{seconds * 1e6:>10.0f}", end="")
+        print(f"{tutorial / seconds:>14.1f}{plain / seconds:>11.1f}")
+    for count, found in sweeps.items():
+        seconds, way = found["seconds"], f"lab.sweep, {count:,} networks"
+        print(f"{way:<34}{seconds * 1e6:>8.0f}{found['training'] * 1e6:>10.0f}", end="")
+        print(f"{tutorial / seconds:>14.1f}{plain / seconds:>11.1f}{found['group']:>7}", end="")
+        print(f"{found['peak']:>10.0f}{found['peak'] - imports:>8.0f}")
+    print("all: the choice of the group, the first weights and the table included")
+    print(f"growth: over a process that only imports, {imports:.0f} MiB")
+    for way in alone:
+        first, last = before[way], after[way]
+        print(f"{way}: {first * 1e6:.0f} before the sweeps, {last * 1e6:.0f} after them")
+
+    costs = [found["seconds"] for found in sweeps.values()]
+    rises = [
+        f"from {few:,} to {many:,} by {b / a - 1:.0%}"
+        for few, many, a, b in zip(COUNTS, COUNTS[1:], costs, costs[1:], strict=False)
+        if b > a
+    ]
+    print(f"\nThe cost of a network rises with their number: {', '.join(rises) or 'never'}")
+    least = min(tutorial / sweeps[count]["seconds"] for count in COUNTS if count >= 1024)
+    print(f"At least 300 times cheaper from 1,024 on: {_word(least >= 300)}, {least:.0f} times")
+    most = sweeps[max(COUNTS)]["peak"]
+    print(f"Less than 2 GiB for {max(COUNTS):,} networks: {_word(most < 2048)}, {most:.0f} MiB")
+
+
+def _word(holds: bool) -> str:
+    return "yes" if holds else "no"
+
+
+if __name__ == "__main__":
+    main()
