@@ -104,7 +104,7 @@ SWEEPS = {
     "batchnorm-momentum": (40, (30, 300), 50),
     "batchnorm-batch-10": (40, (30, 300), 10),
     "batchnorm-batch-200": (40, (30, 300), 200),
-    "batchnorm-curve": (40, (10, 200), 50),
+    "batchnorm-curve": (40, (20, 200), 50),
     "batchnorm-range-test": (40, (20, 200), 50),
     "batchnorm-strategies": (40, (50, 500), 50),
 }
