@@ -110,6 +110,7 @@ def swept(count: int) -> dict[str, float]:
     """A sweep over so many networks, or none, in this process."""
     if not count:
         return {"peak": peak()}
+    lab.sweep(NETWORKS, RATES[:1], 1, lab.polynomial(), epochs=1, device="cpu")  # compiles
     begun = CLOCK()
     seeds = count // FEWEST
     table = lab.sweep(
@@ -163,7 +164,8 @@ def main() -> None:
         print(f"{way:<34}{seconds * 1e6:>8.0f}{found['training'] * 1e6:>10.0f}", end="")
         print(f"{tutorial / seconds:>14.1f}{plain / seconds:>11.1f}{found['group']:>7}", end="")
         print(f"{found['peak']:>10.0f}{found['peak'] - imports:>8.0f}")
-    print("all: the choice of the group, the first weights and the table included")
+    print("all: the first weights, the order of the rows and the table included; the loop had")
+    print("been compiled before, which takes seconds once on each machine")
     print(f"growth: over a process that only imports, {imports:.0f} MiB")
     for way in alone:
         first, last = before[way], after[way]

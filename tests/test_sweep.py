@@ -554,15 +554,15 @@ def test_divergence_as_plain_pytorch_has_it():
 @pytest.mark.parametrize("place", range(4))
 def test_diverged_stays_though_the_losses_are_finite_again(monkeypatch, place):
     """One loss that is not finite, in weights that are."""
-    real = sweeps._Group.measure
+    real = sweeps._Group._ordered
 
-    def measure(self):
-        found = list(real(self))
+    def ordered(self, measured):
+        found = real(self, measured)
         if self.epoch == 1:  # the second
             found[place][0] = torch.inf
-        return tuple(found)
+        return found
 
-    monkeypatch.setattr(sweeps._Group, "measure", measure)
+    monkeypatch.setattr(sweeps._Group, "_ordered", ordered)
     table = sweep(NORMS, [0.01, 0.02], 1, DATA, epochs=4, batch_size=8)
     first, second = (table[table.schedule == rate] for rate in (0.01, 0.02))
     assert first.diverged.tolist() == 3 * [False, True, True, True]
@@ -682,12 +682,12 @@ def test_applied_rates_are_checked_where_compiled(monkeypatch, step, schedule):
     """One run, one update, in the last digit of float32."""
     real = sweeps.compiled.train
 
-    def another(stack, optimizer, inputs, targets, orders, seed_of, rates, batch_size):
+    def another(stack, optimizer, inputs, targets, orders, seed_of, rates, *arguments):
         place = step - 1 - optimizer.steps
         if place in range(len(rates)):
             rates = rates.float()
             rates[place, 1] = torch.nextafter(rates[place, 1], torch.tensor(1.0))
-        return real(stack, optimizer, inputs, targets, orders, seed_of, rates, batch_size)
+        return real(stack, optimizer, inputs, targets, orders, seed_of, rates, *arguments)
 
     monkeypatch.setattr(sweeps.compiled, "train", another)
     with pytest.raises(AssertionError, match="other rates were applied than planned"):
@@ -995,15 +995,15 @@ def test_the_seconds_are_those_of_all_starts(monkeypatch, tmp_path):
 
 def test_divergence_by_a_measurement_is_kept(monkeypatch, tmp_path):
     """Its batches stay finite: the state must say so by itself."""
-    real = sweeps._Group.measure
+    real = sweeps._Group._ordered
 
-    def measure(self):
-        found = real(self)
+    def ordered(self, measured):
+        found = real(self, measured)
         if self.epoch == 0:
             found[0][0] = torch.inf
         return found
 
-    monkeypatch.setattr(sweeps._Group, "measure", measure)
+    monkeypatch.setattr(sweeps._Group, "_ordered", ordered)
     whole = sweep(**KEPT)
     assert run_of(whole, "plain", "steps", 0).diverged.all()
     for epochs in (1, 2):

@@ -9,10 +9,13 @@ No network takes part in the arithmetic of another, and all are computed by the 
 instructions: neither its neighbours nor the number of threads change a network's result.
 """
 
+import functools
 import operator
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -371,14 +374,20 @@ def _squares(m: Memory, y: int, goal: int, d: int, outputs: int, rows: int, stri
 
 
 @_compiled
-def _pack(m: Memory, state: Memory, who: NDArray[np.int64], back: bool) -> None:
-    """The state of 16 networks, [networks, numbers], into the memory, or back from there."""
+def _pack(
+    m: Memory, state: Memory, who: NDArray[np.int64], back: bool, parameters: int, moments: int
+) -> None:
+    """The state of 16 networks, [networks, numbers], into the memory, or back from there.
+
+    So many moments behind the parameters are left out.
+    """
     for n in range(LANES):
-        for k in range(state.shape[1]):
+        for k in range(state.shape[1] - moments):
+            column = k if k < parameters else k + moments
             if back:
-                state[who[n], k] = m[k * LANES + n]
+                state[who[n], column] = m[k * LANES + n]
             else:
-                m[k * LANES + n] = state[who[n], k]
+                m[k * LANES + n] = state[who[n], column]
 
 
 @_compiled_once
@@ -392,7 +401,7 @@ def _train(
     parameters, gradient, start, d, other, goal, extra = places
     features, outputs = inputs.shape[1], targets.shape[1]
     for who in blocks:
-        _pack(m, state, who, False)
+        _pack(m, state, who, False, parameters, 0)
         for k in range(parameters):
             store(m, gradient + k, same(0.0))
         alike = True
@@ -431,20 +440,20 @@ def _train(
             _update(m, parameters, gradient, rule, load(m, extra), steps + step + 1)
             for n in range(LANES):
                 applied[step, who[n]] = m[extra * LANES + n]
-        _pack(m, state, who, True)
+        _pack(m, state, who, True, parameters, 0)
 
 
 @_compiled_once
 def _errors(
     blocks: NDArray[np.int64], m: Memory, places: NDArray[np.int64], program: NDArray[np.int64],
-    settings: NDArray[np.float64], state: Memory, inputs: Memory, targets: Memory,
+    settings: NDArray[np.float64], state: Memory, moments: int, inputs: Memory, targets: Memory,
     found: Memory, tile: int, mode: int,
 ) -> None:  # fmt: skip
     """The mean squared errors of the networks of some blocks, [blocks, 16]."""
-    _, _, start, d, _, goal, extra = places
+    parameters, _, start, d, _, goal, extra = places
     features, outputs = inputs.shape[1], targets.shape[1]
     for who in blocks:
-        _pack(m, state, who, False)
+        _pack(m, state, who, False, parameters, moments)
         squares = same(0.0)
         for first in range(0, len(inputs), tile):
             rows = min(tile, len(inputs) - first)
@@ -570,27 +579,65 @@ class _Plan:
         return memory[begin : begin + self.size * LANES]
 
 
-def _work_through(plan: _Plan, loop: Callable[..., None], order: Tensor, *args: Any) -> None:
-    """Give the networks, in this order, to the compiled loop, in blocks and on all threads."""
+_plans: WeakKeyDictionary[Stack, dict[Any, _Plan]] = WeakKeyDictionary()
+
+
+def _plan(stack: Stack, moments: int | None, inputs: Tensor, targets: Tensor, rows: int) -> _Plan:
+    made = _plans.setdefault(stack, {})
+    key = moments, inputs.shape[1], targets.shape[1], rows
+    if key not in made:
+        made[key] = _Plan(stack, *key)
+    return made[key]
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads)
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of the threads
+
+
+def _work_through(order: Tensor, work: Callable[[NDArray[np.int64]], None]) -> None:
+    """Give the networks, in this order, to the work, in blocks and on all threads."""
     networks = order.numpy()
     missing = -len(networks) % LANES  # the last block computes its last network repeatedly
     blocks = np.append(networks, networks[-1:].repeat(missing)).reshape(-1, LANES)
     threads = torch.get_num_threads()
-
-    def work(part: NDArray[np.int64]) -> None:
-        loop(part, plan.memory(), plan.places, plan.program, plan.settings, *args)
-
     if threads == 1 or len(blocks) == 1:
         work(blocks)
         return
     parts = np.array_split(blocks, min(4 * threads, len(blocks)))  # a slow one delays little
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, parts))
+    list(_pool(threads).map(work, parts))
 
 
 def _array(tensor: Tensor) -> NDArray[Any]:
     array: NDArray[Any] = tensor.detach().contiguous().numpy()
     return array
+
+
+Check = tuple[Tensor, Tensor, str]  # inputs, targets, mode: see errors()
+
+
+def _checking(
+    stack: Stack, state: Memory, moments: int, checks: Sequence[Check]
+) -> tuple[list[Tensor], Callable[[NDArray[np.int64]], None]]:
+    """The mean squared errors of each check, and what computes them for some blocks."""
+    found = [torch.full((stack.size,), torch.nan) for _ in checks]
+    calls = []
+    for errors, (inputs, targets, mode) in zip(found, checks, strict=True):
+        if len(inputs):
+            tile = len(inputs) if mode == "precise" else min(TILE, len(inputs))
+            arrays = _array(inputs), _array(targets), _array(errors)
+            number = {"eval": EVAL, "precise": PRECISE}[mode]
+            plan = _plan(stack, None, inputs, targets, tile)
+            calls.append((plan, (state, moments, *arrays, tile, number)))
+
+    def work(blocks: NDArray[np.int64]) -> None:
+        for plan, arguments in calls:
+            _errors(blocks, plan.memory(), plan.places, plan.program, plan.settings, *arguments)
+
+    return found, work
 
 
 @torch.no_grad()
@@ -603,7 +650,8 @@ def train(
     seed_of: Tensor,
     rates: Tensor,
     batch_size: int,
-) -> tuple[Tensor, Tensor]:
+    checks: Sequence[Check] = (),
+) -> tuple[Tensor, ...]:
     """Train all networks for one epoch, in place.
 
     Args:
@@ -614,47 +662,45 @@ def train(
         seed_of: the row of ``orders`` for each network, [networks].
         rates: [steps, networks].
         batch_size: samples for one update; the last batch may be smaller.
+        checks: what to give to :func:`errors` after the last update.
 
     Returns:
         The mean squared error on each batch before its update, and the rate that the update
-        applied, each [steps, networks], float32.
+        applied, each [steps, networks], float32; then the errors of each check.
 
     Raises:
         ValueError: rates for another number of updates than an epoch has, or samples of other
             numbers of inputs or outputs than the networks have.
     """
-    if len(rates) != -(-orders.shape[1] // batch_size):
-        raise ValueError(
-            f"rates must be of the {-(-orders.shape[1] // batch_size)} updates of an epoch, "
-            f"got {len(rates)}"
-        )
+    updates = -(-orders.shape[1] // batch_size)
+    if len(rates) != updates:
+        raise ValueError(f"rates must be of the {updates} updates of an epoch, got {len(rates)}")
     rule = optimizer.rule
     if isinstance(rule, Adam):
         numbers = [1, rule.beta1, rule.beta2, rule.weight_decay, 0, rule.eps]
     else:
         numbers = [0, rule.momentum, 0, rule.weight_decay, rule.nesterov, 0]
     batch_size = min(batch_size, orders.shape[1])
-    plan = _Plan(stack, len(optimizer.state), inputs.shape[1], targets.shape[1], batch_size)
+    plan = _plan(stack, len(optimizer.state), inputs, targets, batch_size)
     tensors = _state(stack, optimizer)
     state = _flat(tensors)
     losses = torch.empty(rates.shape, dtype=torch.float32)
     applied = torch.empty_like(losses)
-    _work_through(
-        plan,
-        _train,
-        seed_of.argsort(stable=True),  # 16 networks of one seed share their rows: that is faster
-        _array(state),
-        _array(inputs),
-        _array(targets),
-        _array(orders),
-        _array(seed_of),
-        _array(rates.float()),
-        _array(applied),
-        _array(losses),
+    arguments: tuple[Any, ...] = (
+        *map(_array, (state, inputs, targets, orders, seed_of, rates.float(), applied, losses)),
         batch_size,
         np.array(numbers, np.float64),
         optimizer.steps,
     )
+    moments = sum(t[0].numel() for ts in optimizer.state.values() for t in ts)
+    errors, check = _checking(stack, _array(state), moments, checks)
+
+    def work(blocks: NDArray[np.int64]) -> None:
+        _train(blocks, plan.memory(), plan.places, plan.program, plan.settings, *arguments)
+        check(blocks)
+
+    # 16 networks of one seed share their rows: that is faster.
+    _work_through(seed_of.argsort(stable=True), work)
     sizes = [tensor[0].numel() for tensor in tensors]
     for tensor, new in zip(tensors, torch.split(state, sizes, dim=1), strict=True):
         tensor.copy_(new.view(tensor.shape))
@@ -662,7 +708,7 @@ def train(
         if isinstance(layer, nn.BatchNorm1d):
             stack.buffers[f"{name}.num_batches_tracked"] += len(rates)
     optimizer.steps += len(rates)
-    return losses, applied
+    return losses, applied, *errors
 
 
 @torch.no_grad()
@@ -674,20 +720,7 @@ def errors(stack: Stack, inputs: Tensor, targets: Tensor, mode: str) -> Tensor:
         inputs, targets: the samples, [samples, features] and [samples, outputs], float32.
         mode: "eval" or "precise", as of :class:`Stack`.
     """
-    found = torch.full((stack.size,), torch.nan)
-    if not len(inputs):
-        return found
-    tile = len(inputs) if mode == "precise" else min(TILE, len(inputs))
-    plan = _Plan(stack, None, inputs.shape[1], targets.shape[1], tile)
-    _work_through(
-        plan,
-        _errors,
-        torch.arange(stack.size),
-        _array(_flat(_state(stack))),
-        _array(inputs),
-        _array(targets),
-        _array(found),
-        tile,
-        {"eval": EVAL, "precise": PRECISE}[mode],
-    )
+    state = _array(_flat(_state(stack)))
+    (found,), check = _checking(stack, state, 0, [(inputs, targets, mode)])
+    _work_through(torch.arange(stack.size), check)
     return found

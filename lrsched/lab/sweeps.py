@@ -1,5 +1,6 @@
 """Every combination of network, schedule and seed, thousands of networks at a time."""
 
+import functools
 import numbers
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -147,6 +148,10 @@ def sweep(
         "surroundings": surroundings(device),
     }
     data = data.to(device)
+    # Kept from one network to the next, as far as the memory goes: an order costs as much as
+    # training one small network in it.
+    fit = MEMORY // (8 * len(data.train))
+    orders = functools.lru_cache(maxsize=fit)(functools.partial(order, len(data.train)))
 
     def size() -> dict[str, Any]:
         if group:
@@ -162,7 +167,7 @@ def sweep(
         if len(chosen) == 1:  # PyTorch sums over an axis in another order if it is the only one
             chosen *= 2
         make = networks[chosen[0][0]]
-        return _Group([run for _, run in chosen], make, data, optimizer, settings)
+        return _Group([run for _, run in chosen], make, data, optimizer, settings, orders)
 
     done = work_through(groups, build, epochs, state, save, checkpoint_seconds, name)
     table = _table(combinations, groups, done, epochs)
@@ -184,8 +189,10 @@ class _Group(Group):
         data: Regression,
         rule: SGD | Adam,
         settings: dict[str, Any],
+        order_of: Callable[[int, int], Tensor],
     ) -> None:
         self.data = data
+        self.order_of = order_of
         self.batch_size = settings["batch_size"]
         self.sizes = [len(part) for part in (data.train, data.validation, data.test)]
         self.seeds = sorted({run.seed for run in runs})
@@ -201,47 +208,55 @@ class _Group(Group):
             device,
         )
         self.compiled = compiled.supported(self.stack)
+        self.measurements = [(part, "eval") for part in (data.train, data.validation, data.test)]
+        if self.stack.buffers:
+            self.measurements.append((data.train, "precise"))
         self.seed_of = torch.tensor([self.seeds.index(run.seed) for run in runs], device=device)
 
     def train_epoch(self) -> None:
         begun = time.perf_counter()
         train, first = self.data.train, self.epoch * self.steps_per_epoch
-        orders = torch.stack([order(len(train), seed, self.epoch) for seed in self.seeds])
+        orders = torch.stack([self.order_of(seed, self.epoch) for seed in self.seeds])
         orders = orders.to(train.inputs.device)
         if self.compiled:
-            losses = self._compiled_updates(orders, first)
+            losses, measured = self._compiled_epoch(orders, first)
         else:
-            losses = self._updates(orders, first)
+            losses, measured = self._epoch(orders, first)
         total = torch.zeros_like(losses[0])
         for step, loss in enumerate(losses):  # one sum over all would round as the group is large
             total += loss * min(self.batch_size, len(train) - step * self.batch_size)
-        values = (total / len(train), *self.measure())
+        values = (total / len(train), *measured)
         there = [v for v, rows in zip(values, (1, 1, *self.sizes), strict=True) if rows]
         self.lost |= ~torch.stack(there).isfinite().all(0)
         self.end_epoch(list(losses), dict(zip(METRICS, values, strict=True)))
         self.seconds += time.perf_counter() - begun
 
-    def _updates(self, orders: Tensor, first: int) -> Tensor:
-        """The updates of an epoch, the first with this number; their losses, [steps, runs]."""
+    def _epoch(self, orders: Tensor, first: int) -> tuple[Tensor, list[Tensor]]:
+        """An epoch, whose first update has this number.
+
+        Returns the losses of its batches, [steps, runs], and the losses of ``METRICS`` but the
+        first, each [runs].
+        """
         self.stack.mode = "train"
         train, losses = self.data.train, []
         for step, part in enumerate(torch.split(orders, self.batch_size, dim=1), first):
             index = part[self.seed_of]  # [runs, batch]
             losses.append(self.gradients(train.inputs[index], train.targets[index]))
             self.step(step)
-        return torch.stack(losses)
+        return torch.stack(losses), self.measure()
 
-    def _compiled_updates(self, orders: Tensor, first: int) -> Tensor:
+    def _compiled_epoch(self, orders: Tensor, first: int) -> tuple[Tensor, list[Tensor]]:
         """The same by :mod:`lrsched.lab.compiled`, which computes in float32 alone."""
         train = self.data.train
         planned = self.planned[first : first + self.steps_per_epoch]
-        losses, applied = compiled.train(
+        losses, applied, *measured = compiled.train(
             self.stack, self.optimizer, train.inputs, train.targets, orders, self.seed_of,
             planned, self.batch_size,
+            [(rows.inputs, rows.targets, mode) for rows, mode in self.measurements],
         )  # fmt: skip
         assert torch.equal(applied, planned.float()), "other rates were applied than planned"
         self.rates += list(planned.clone())
-        return losses
+        return losses, self._ordered(measured)
 
     def gradients(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Leave the gradients of each run's loss in the weights; return the losses, [runs]."""
@@ -251,22 +266,22 @@ class _Group(Group):
         return loss.detach()
 
     @torch.no_grad()
-    def measure(self) -> tuple[Tensor, ...]:
+    def measure(self) -> list[Tensor]:
         """The losses of ``METRICS`` but the first, each [runs], NaN without rows."""
-        parts = self.data.train, self.data.validation, self.data.test
-        train, validation, test = (self._loss(part, "eval") for part in parts)
-        precise = self._loss(self.data.train, "precise") if self.stack.buffers else train
-        return train, precise, validation, test
+        return self._ordered([self._loss(rows, mode) for rows, mode in self.measurements])
 
     def _loss(self, rows: Rows, mode: str) -> Tensor:
-        if self.compiled:
-            return compiled.errors(self.stack, rows.inputs, rows.targets, mode)
         if not len(rows):
             return torch.full((self.stack.size,), torch.nan, device=rows.inputs.device)
         self.stack.mode = mode
         at_once = len(rows) if mode == "precise" else ROWS
         outputs = [self.stack(part) for part in torch.split(rows.inputs, at_once)]
         return _squared_error(torch.cat(outputs, dim=1), rows.targets)
+
+    def _ordered(self, measured: list[Tensor]) -> list[Tensor]:
+        """What was measured in the order of ``METRICS``."""
+        train, validation, test, *precise = measured
+        return [train, *(precise or [train]), validation, test]
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a state that :meth:`state_dict` gave."""
@@ -331,9 +346,10 @@ def _fastest(
     some = settings | {"epochs": 1}
     index = torch.arange(settings["batch_size"]) % len(data.train)
     index = index.to(data.train.inputs.device)
+    orders = functools.partial(order, len(data.train))
     costs = {}
     for size in sizes:
-        trial = _Group([Run("", Constant(0.0))] * size, make, data, rule, some)
+        trial = _Group([Run("", Constant(0.0))] * size, make, data, rule, some, orders)
         inputs, targets = (
             x[index.expand(size, -1)] for x in (data.train.inputs, data.train.targets)
         )
