@@ -466,7 +466,7 @@ def test_a_sweep_record_of_the_quick_edition(folder, tmp_path, monkeypatch, whic
 
 def test_a_recorded_sweep_goes_on(folder, tmp_path, monkeypatch):
     in_full(monkeypatch, tmp_path)
-    monkeypatch.setattr(sweeps, "SIZES", (2,))
+    monkeypatch.setattr(sweeps, "COMPILED", 2)
     go, left = sweeps._Group.train_epoch, [3]
 
     def train_epoch(self):
@@ -656,3 +656,17 @@ def test_a_fresh_epoch_agrees_with_the_record(name):
         for metric in metrics:
             expected = kept.metrics[metric][0, k]
             assert fresh.metrics[metric][0, k] == pytest.approx(expected, abs=tolerance), run
+
+
+@pytest.mark.parametrize("norm", [None, "before", "after"])
+def test_the_recorded_curve_comes_out_again(norm):
+    """Other processors round differently; the medians over the seeds stay."""
+    label = "3 layers" + {None: "", "before": ", BN", "after": ", BN after"}[norm]
+    kept = record_table("batchnorm-curve")
+    settings = kept.attrs["settings"]
+    assert settings["checksum"] == polynomial().checksum
+    kept = kept[kept.network == label].set_index("schedule")["median"]
+    make, rates = functools.partial(models.mlp, depth=3, norm=norm), [0.0001, 0.001, 0.01]
+    table = sweep({label: make}, rates, settings["seeds"], polynomial(), epochs=settings["epochs"])
+    ends = table[table.epoch == settings["epochs"]].groupby("schedule").test_loss.median()
+    np.testing.assert_allclose(ends[rates], kept[rates], rtol=0.05)

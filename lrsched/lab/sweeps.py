@@ -16,7 +16,6 @@ from ..arguments import AsFloat, Optional, Real, Whole
 from ..plateau import Plateau
 from ..schedule import Schedule
 from ..schedules import Constant
-from . import compiled
 from .data import Regression, Rows
 from .groups import (
     Group,
@@ -191,6 +190,8 @@ class _Group(Group):
         settings: dict[str, Any],
         order_of: Callable[[int, int], Tensor],
     ) -> None:
+        from . import compiled  # late: the compiler takes a while to import
+
         self.data = data
         self.order_of = order_of
         self.batch_size = settings["batch_size"]
@@ -247,6 +248,8 @@ class _Group(Group):
 
     def _compiled_epoch(self, orders: Tensor, first: int) -> tuple[Tensor, list[Tensor]]:
         """The same by :mod:`lrsched.lab.compiled`, which computes in float32 alone."""
+        from . import compiled
+
         train = self.data.train
         planned = self.planned[first : first + self.steps_per_epoch]
         losses, applied, *measured = compiled.train(
@@ -338,6 +341,8 @@ def _fastest(
     most: int,
 ) -> int:
     """The number of runs to compute at once that is fastest here, measured on one network."""
+    from . import compiled
+
     if all(compiled.supported(Stack([initial(make, 0)])) for make in networks.values()):
         return min(COMPILED, most)  # it takes 16 at a time in any case
     make = max(networks.values(), key=lambda make: sum(map(_size, initial(make, 0).parameters())))
