@@ -217,7 +217,10 @@ def _rounded(values: Any) -> Any:
     """Nested lists of numbers of ``DIGITS`` digits; None for NaN, which JSON has not."""
     if isinstance(values, np.ndarray):
         return [_rounded(value) for value in values]
-    return float(f"{values:.{DIGITS}g}") if math.isfinite(values) else None
+    if not math.isfinite(values):
+        return None
+    rounded = float(f"{values:.{DIGITS}g}")
+    return rounded if math.isfinite(rounded) else float(values)  # the largest float rounds up
 
 
 def _array(values: Any) -> Any:
