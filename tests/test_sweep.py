@@ -751,6 +751,24 @@ def test_the_fastest_size_is_taken(monkeypatch):
     assert chosen({"a": NORMS["None"]}, DATA, 9) == 8
 
 
+def test_what_is_compiled(monkeypatch):
+    """Small networks on little data: else the memory of a block would be large, and slow."""
+    used = []
+    real = compiled.train
+    monkeypatch.setattr(compiled, "train", lambda *given: used.append(1) or real(*given))
+
+    def compiles(make, data=DATA):
+        used.clear()
+        sweep({"n": make}, [0.01], 1, data, epochs=1, batch_size=10)
+        return bool(used)
+
+    assert compiles(maker(width=64, norm="before"))
+    assert not compiles(maker(width=65))
+    monkeypatch.setattr(sweeps, "MEMORY", torch.get_num_threads() * 16 * 16 * 4 * 42)
+    assert compiles(maker(width=4))
+    assert not compiles(maker(width=5))
+
+
 def test_groups_are_of_one_network_and_even(monkeypatch):
     sizes = []
 

@@ -40,8 +40,9 @@ __all__ = ["METRICS", "sweep"]
 
 METRICS = ("batch_loss", "train_loss", "precise_loss", "validation_loss", "test_loss")
 
+COMPILED = 1024  # runs held at once by the compiled loop, which takes 16 at a time in any case
+WIDEST = 64  # units: the matrices of wider layers are faster as batched products
 SIZES = (64, 128, 256, 512, 1024, 2048)
-COMPILED = 1024
 ROWS = 250  # evaluated at once: small results stay in the cache, and their memory is used again
 MEMORY = 2**28  # bytes for the largest intermediate results of a group
 
@@ -71,9 +72,10 @@ def sweep(
 
     A seed decides the initial weights and the order of the samples: for one seed all networks
     and schedules see the same batches, and networks of the same weights start from the same.
-    The runs of a network are split into groups; each is one :class:`Stack`. How they are
-    split changes nothing in the results, and a run whose loss is no longer finite nothing
-    in those of the others.
+    The runs of a network are split into groups; each is one :class:`Stack`. On the CPU, groups
+    of networks as :func:`mlp` makes them, up to 64 units wide, are trained by a compiled loop;
+    all others by batched matrix products. How runs are split changes nothing in the results,
+    and a run whose loss is no longer finite nothing in those of the others.
 
     That each update applied the rate of its schedule, exactly, is checked before anything is
     returned.
@@ -88,8 +90,8 @@ def sweep(
         epochs: how often all training samples are seen.
         batch_size: samples for one update; the last batch of an epoch may be smaller.
         optimizer: :class:`SGD` or :class:`Adam`; None: ``SGD()``.
-        group: runs computed at once, at least 1. None: the fastest on this machine, measured,
-            within 256 MB of intermediate results.
+        group: runs in a group, at least 1. None: up to 1,024 for the compiled loop, else the
+            fastest number on this machine, measured, within 256 MB of intermediate results.
         watch: the metric that a ``Plateau`` follows, one of ``METRICS``.
         checkpoint, checkpoint_seconds, device, name: as for :func:`train`.
 
@@ -190,8 +192,6 @@ class _Group(Group):
         settings: dict[str, Any],
         order_of: Callable[[int, int], Tensor],
     ) -> None:
-        from . import compiled  # late: the compiler takes a while to import
-
         self.data = data
         self.order_of = order_of
         self.batch_size = settings["batch_size"]
@@ -208,7 +208,7 @@ class _Group(Group):
             settings["watch"],
             device,
         )
-        self.compiled = compiled.supported(self.stack)
+        self.compiled = _compiles(starts[self.seeds[0]], data)
         self.measurements = [(part, "eval") for part in (data.train, data.validation, data.test)]
         if self.stack.buffers:
             self.measurements.append((data.train, "precise"))
@@ -341,10 +341,8 @@ def _fastest(
     most: int,
 ) -> int:
     """The number of runs to compute at once that is fastest here, measured on one network."""
-    from . import compiled
-
-    if all(compiled.supported(Stack([initial(make, 0)])) for make in networks.values()):
-        return min(COMPILED, most)  # it takes 16 at a time in any case
+    if all(_compiles(initial(make, 0), data) for make in networks.values()):
+        return min(COMPILED, most)
     make = max(networks.values(), key=lambda make: sum(map(_size, initial(make, 0).parameters())))
     fits = max(1, MEMORY // max(_bytes(initial(make, 0), data) for make in networks.values()))
     sizes = sorted({min(size, most, fits) for size in SIZES})
@@ -383,14 +381,27 @@ def _seconds(work: Callable[[], object], device: torch.device) -> float:
     return best
 
 
+def _compiles(network: nn.Sequential, data: Regression) -> bool:
+    """Whether the compiled loop is for such networks and data."""
+    from . import compiled  # late: the compiler takes a while to import
+
+    held = torch.get_num_threads() * compiled.LANES * _bytes(network, data)
+    stack = Stack([network], data.train.inputs.device)
+    return compiled.supported(stack) and _widest(network) <= WIDEST and held <= MEMORY
+
+
 def _size(tensor: Tensor) -> int:
     return tensor.numel()
 
 
+def _widest(network: nn.Sequential) -> int:
+    return max(max(p.shape) for p in network.parameters())
+
+
 def _bytes(network: nn.Sequential, data: Regression) -> int:
     """What the widest layers of one network hold while it is evaluated, in float32."""
-    widest = max(max(p.shape) for p in network.parameters())
-    return 4 * 4 * widest * sum(map(len, (data.train, data.validation, data.test)))
+    rows = sum(map(len, (data.train, data.validation, data.test)))
+    return 4 * 4 * _widest(network) * rows
 
 
 def _table(
