@@ -419,10 +419,9 @@ def _train(
                     for o in range(outputs):
                         store(m, goal + o * batch + r, same(targets[row, o]))
             else:
-                for n in range(LANES):
-                    seed = seed_of[who[n]]
-                    for r in range(rows):
-                        row = orders[seed, first + r]
+                for r in range(rows):
+                    for n in range(LANES):
+                        row = orders[seed_of[who[n]], first + r]
                         for i in range(features):
                             m[(start + i * batch + r) * LANES + n] = inputs[row, i]
                         for o in range(outputs):
