@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import lrsched
 from lrsched import lab
+from lrsched.lab.groups import least_seconds
 from lrsched.lab.training import measure
 
 BATCH = 256
@@ -29,19 +30,8 @@ CLOCK = time.perf_counter
 def matrix_rate(device: torch.device, size: int = 2048) -> float:
     """The operations a second of a large matrix product, multiplications and additions."""
     a, b = torch.randn(2, size, size, device=device)
-    best = math.inf
-    for _ in range(10):
-        wait(device)
-        begun = CLOCK()
-        a @ b
-        wait(device)
-        best = min(best, CLOCK() - begun)
+    best = least_seconds(lambda: a @ b, device, times=10)
     return 2 * size**3 / best
-
-
-def wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def operations(network: nn.Sequential, x: torch.Tensor) -> tuple[int, int]:

@@ -721,7 +721,7 @@ def test_a_group_stays_within_memory(monkeypatch):
     narrow, wide = maker(width=2, depth=1), maker(width=40, depth=1)
     deep = maker(width=12, depth=12)  # more weights than the wide one
     monkeypatch.setattr(sweeps, "SIZES", (2, 64))
-    monkeypatch.setattr(sweeps, "_seconds", lambda work, device: 1.0)  # the more the better
+    monkeypatch.setattr(sweeps, "least_seconds", lambda work, device: 1.0)  # the more the better
     output = 4 * 40 * 600  # bytes of the wide layer's output for one network
     monkeypatch.setattr(sweeps, "MEMORY", 10 * 4 * output)
     assert chosen({"a": narrow}, data, 70) == 64
@@ -745,7 +745,7 @@ def test_the_fastest_size_is_taken(monkeypatch):
             super().__init__(runs, *arguments)
 
     monkeypatch.setattr(sweeps, "_Group", Timed)
-    monkeypatch.setattr(sweeps, "_seconds", lambda work, device: costs[Timed.size])
+    monkeypatch.setattr(sweeps, "least_seconds", lambda work, device: costs[Timed.size])
     assert chosen({"a": NORMS["None"]}, DATA, 9) == 4
     costs[8] = 10.0  # 1.25 each
     assert chosen({"a": NORMS["None"]}, DATA, 9) == 8

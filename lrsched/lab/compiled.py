@@ -472,13 +472,8 @@ def _errors(
 
 
 def _layers(stack: Stack) -> list[tuple[str, nn.Module]]:
-    """The layers that compute something; one at two places has its first name at both."""
-    first: dict[nn.Module, str] = {}
-    return [
-        (first.setdefault(layer, name), layer)
-        for name, layer in stack._template._modules.items()
-        if layer is not None and not isinstance(layer, nn.Flatten)  # rows are flat already
-    ]
+    """The layers that compute something: rows are flat already."""
+    return [(name, layer) for name, layer in stack.layers() if not isinstance(layer, nn.Flatten)]
 
 
 def supported(stack: Stack) -> bool:

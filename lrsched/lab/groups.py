@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from .. import __version__
+from ..arguments import Choice
 from ..plateau import Plateau
+from ..schedule import is_schedule
 from . import checkpoints
 from .history import Run
 from .models import Stack
@@ -112,6 +114,7 @@ class Group:
             "buffers": self.stack.buffers,
             "moments": self.optimizer.state,
             "steps": self.optimizer.steps,
+            "lost": self.lost,
             **{name: torch.stack(getattr(self, name)) for name in self._LISTS},
             **{
                 name: {key: torch.stack(values) for key, values in getattr(self, name).items()}
@@ -138,7 +141,7 @@ class Group:
             setattr(self, name, {key: list(values) for key, values in state[name].items()})
         for self.epoch in range(1, state["epoch"] + 1):
             self._watch()
-        self.lost = ~state["losses"].isfinite().all(0).to(device)
+        self.lost.copy_(state["lost"])
 
     def train_epoch(self) -> None:
         """Go through the training samples once, then measure."""
@@ -256,7 +259,46 @@ def chosen_device(device: torch.device | str | None) -> torch.device:
     return torch.device(device)
 
 
-def wait(device: torch.device) -> None:
-    """Until the device has done what it was given."""
+def least_seconds(work: Callable[[], object], device: torch.device, times: int = 3) -> float:
+    """The least of a few times that some work takes on the device."""
+    best = float("inf")
+    for _ in range(times):
+        _wait(device)
+        begun = time.perf_counter()
+        work()
+        _wait(device)
+        best = min(best, time.perf_counter() - begun)
+    return best
+
+
+def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def checked_optimizer(optimizer: Any) -> SGD | Adam:
+    """The optimizer, ``SGD()`` for None."""
+    if optimizer is None:
+        return SGD()
+    if not isinstance(optimizer, SGD | Adam):
+        raise TypeError(f"optimizer must be lab.SGD(...) or lab.Adam(...), got {optimizer!r}")
+    return optimizer
+
+
+def checked_watch(
+    watch: Any, metrics: tuple[str, ...], runs: Sequence[Run], data: Any, called: str
+) -> str:
+    """The metric to follow, "" if no run follows one; ``called``: what data call their parts."""
+    metric = Choice(metrics)("watch", watch)
+    if not any(isinstance(run.schedule, Plateau) for run in runs):
+        return ""
+    part = metric.partition("_")[0]
+    if not len(getattr(data, part, data.train)):
+        raise ValueError(f"data must have a {part} {called} for a Plateau to follow, got none")
+    return metric
+
+
+def checked_schedule(name: str, schedule: Any) -> None:
+    """Refuse what is neither a schedule nor a plateau."""
+    if not isinstance(schedule, Plateau):
+        is_schedule(name, schedule)

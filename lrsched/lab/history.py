@@ -1,6 +1,6 @@
 """What a training leaves: the rates applied and the results of every run."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -64,6 +64,24 @@ class Run:
         plateau = replace(self.schedule)
         rates = [plateau.lr, *(plateau.update(value) for value in watched)]
         return np.repeat(rates, steps_per_epoch)[:steps]
+
+
+def check_rates(
+    runs: Sequence[Run], rates: Any, epochs: int, steps_per_epoch: int, watched: Any = None
+) -> None:
+    """Raise AssertionError unless the rates, [steps, runs], are those of the runs, exactly.
+
+    ``watched``, [epochs, runs], is the metric that a ``Plateau`` followed.
+    """
+    each: dict[Any, Array] = {}  # many runs may follow one schedule
+    for place, run in enumerate(runs):
+        if isinstance(run.schedule, Plateau):
+            planned = run.rates(epochs, steps_per_epoch, watched[:, place])
+        elif run.schedule in each:
+            planned = each[run.schedule]
+        else:
+            planned = each[run.schedule] = run.rates(epochs, steps_per_epoch)
+        np.testing.assert_array_equal(rates[:, place], planned, err_msg=str(run))
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,10 +183,7 @@ class History:
         if self.rates is None:
             raise ValueError("a record keeps no rates: they were checked before it was written")
         watched = self.metrics.get(self.settings.get("watch", ""))
-        for place, run in enumerate(self.runs):
-            metric = None if watched is None else watched[:, place]
-            planned = run.rates(self.epochs, self.steps_per_epoch, metric)
-            np.testing.assert_array_equal(self.rates[:, place], planned, err_msg=str(run))
+        check_rates(self.runs, self.rates, self.epochs, self.steps_per_epoch, watched)
         return (
             f"{len(self.rates):,} updates of {len(self.runs)} runs: "
             "each applied the rate of its schedule, exactly."

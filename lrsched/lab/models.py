@@ -190,6 +190,15 @@ class Stack:
         }
         self._layers = self._compile()
 
+    def layers(self) -> list[tuple[str, nn.Module]]:
+        """The layers of a network by name; one that stands at two places has its first at both."""
+        first: dict[nn.Module, str] = {}
+        return [
+            (first.setdefault(layer, name), layer)
+            for name, layer in self._template._modules.items()
+            if layer is not None
+        ]
+
     def _compile(self) -> list[Callable[[Tensor], Tensor]]:
         """What to do for each layer. A layer's input is one of three kinds.
 
@@ -199,9 +208,7 @@ class Stack:
         """
         layers: list[Callable[[Tensor], Tensor]] = []
         kind, fresh = "shared", False  # fresh: the values may be overwritten
-        first: dict[nn.Module, str] = {}  # a layer at two places has one name, its first
-        parts = [(first.setdefault(layer, name), layer) for name, layer in
-                 self._template._modules.items() if layer is not None]  # fmt: skip
+        parts = self.layers()
         for position, (_, layer) in enumerate(parts[:-1]):
             if isinstance(layer, nn.ReLU) and isinstance(parts[position + 1][1], nn.MaxPool2d):
                 # The two commute exactly, and after pooling there is a quarter left to do.
@@ -341,6 +348,11 @@ class Stack:
             for name, statistics in self.buffers.items():
                 network.get_buffer(name).copy_(statistics[index])
         return network
+
+
+def normalises(network: nn.Module) -> bool:
+    """Whether a network needs its batches whole, and of more than one sample."""
+    return any(isinstance(layer, nn.BatchNorm1d) for layer in network.modules())
 
 
 def _names(network: nn.Module) -> list[str]:

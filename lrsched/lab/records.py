@@ -136,16 +136,16 @@ def record_table(name: str) -> "pd.DataFrame":
 
 def _read(name: str, part: str) -> Any:
     """The record of this name, which must have this part."""
-    known = {}
-    for file in RECORDS.iterdir() if RECORDS.is_dir() else ():
-        if file.name.endswith(".json"):
-            kept = json.loads(file.read_text(encoding="utf-8"))
-            if part in kept:
-                known[file.name[:-5]] = kept
-    if name not in known:
-        names = ", ".join(map(repr, sorted(known))) or "there is none"
-        raise ValueError(f"name must be that of a record ({names}), got {name!r}")
-    return known[name]
+    folder = RECORDS.iterdir() if RECORDS.is_dir() else ()
+    files = {file.name[:-5]: file for file in folder if file.name.endswith(".json")}
+
+    def read(one: str) -> Any:
+        return json.loads(files[one].read_text(encoding="utf-8"))
+
+    if name in files and part in (kept := read(name)):
+        return kept
+    names = ", ".join(repr(one) for one in sorted(files) if part in read(one)) or "there is none"
+    raise ValueError(f"name must be that of a record ({names}), got {name!r}")
 
 
 def write_table(name: str, table: "pd.DataFrame", result: "pd.DataFrame") -> Path:

@@ -20,18 +20,20 @@ from .data import Regression, Rows
 from .groups import (
     Group,
     Network,
+    checked_optimizer,
+    checked_schedule,
+    checked_watch,
     chosen_device,
     initial,
+    least_seconds,
     order,
     resume,
     surroundings,
-    wait,
     work_through,
 )
-from .history import Run
-from .models import Stack
+from .history import Run, check_rates
+from .models import Stack, normalises
 from .optimizers import SGD, Adam
-from .training import checked_optimizer, checked_schedule, checked_watch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,25 +119,25 @@ def sweep(
     """
     data = _checked_data(data)
     networks = _checked_networks(networks, data)
+    examples = {label: initial(make, 0) for label, make in networks.items()}
+    every, chosen_seeds = _checked_schedules(schedules), _checked_seeds(seeds)
     combinations = [
         (network, Run(label, schedule, seed))
         for network in networks
-        for label, schedule in _checked_schedules(schedules).items()
-        for seed in _checked_seeds(seeds)
+        for label, schedule in every.items()
+        for seed in chosen_seeds
     ]
     epochs = Whole(low=1)("epochs", epochs)
-    batch_size = _checked_batch_size(batch_size, networks, data)
+    batch_size = _checked_batch_size(batch_size, examples, data)
     group = Optional(Whole(low=1))("group", group)
     optimizer = checked_optimizer(optimizer)
-    watch = checked_watch(watch, METRICS, [run for _, run in combinations]) or ""
-    if watch in ("validation_loss", "test_loss") and not len(getattr(data, watch[:-5])):
-        raise ValueError(f"data must have a {watch[:-5]} part for a Plateau to follow, got none")
+    watch = checked_watch(watch, METRICS, [run for _, run in combinations], data, "part")
     device = chosen_device(device)
 
     settings = {
         "data": data.name,
         "checksum": data.checksum,
-        "networks": {label: str(initial(make, 0)) for label, make in networks.items()},
+        "networks": {label: str(network) for label, network in examples.items()},
         "optimizer": {"class": type(optimizer).__name__, **asdict(optimizer)},
         "epochs": epochs,
         "batch_size": batch_size,
@@ -155,10 +157,8 @@ def sweep(
     orders = functools.lru_cache(maxsize=fit)(functools.partial(order, len(data.train)))
 
     def size() -> dict[str, Any]:
-        if group:
-            return {"group": group, "seconds": 0.0}
         most = len(combinations) // len(networks)
-        return {"group": _fastest(networks, data, settings, optimizer, most), "seconds": 0.0}
+        return {"group": group or _fastest(networks, examples, data, settings, optimizer, most)}
 
     state, save = resume(None if checkpoint is None else Path(checkpoint), identity, size)
     groups = _groups(combinations, state["group"])
@@ -286,25 +286,12 @@ class _Group(Group):
         train, validation, test, *precise = measured
         return [train, *(precise or [train]), validation, test]
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state that :meth:`state_dict` gave."""
-        super().load_state_dict(state)
-        self.lost |= state["metrics"]["batch_loss"].isnan().any(0).to(self.lost.device)
-
     def results(self) -> dict[str, Any]:
         """What the table needs, and no more: there may be very many groups."""
         steps = self.steps_per_epoch
         rates = torch.stack(self.rates).cpu()
         metrics = {name: torch.stack(values) for name, values in self.metrics.items()}
-        each: dict[Any, Any] = {}  # many runs may follow one schedule
-        for place, run in enumerate(self.runs):
-            if isinstance(run.schedule, Plateau):
-                planned = run.rates(self.epoch, steps, metrics[self.watch][:, place])
-            elif run.schedule in each:
-                planned = each[run.schedule]
-            else:
-                planned = each[run.schedule] = run.rates(self.epoch, steps)
-            np.testing.assert_array_equal(rates[:, place], planned, err_msg=str(run))
+        check_rates(self.runs, rates, self.epoch, steps, metrics.get(self.watch))
         return {
             "seconds": self.seconds,
             "rate": rates[steps - 1 :: steps].clone(),  # a view would keep all of them
@@ -335,50 +322,37 @@ def _groups(combinations: Sequence[Combination], size: int) -> list[list[int]]:
 
 def _fastest(
     networks: Mapping[str, Network],
+    examples: Mapping[str, nn.Sequential],
     data: Regression,
     settings: dict[str, Any],
     rule: SGD | Adam,
     most: int,
 ) -> int:
     """The number of runs to compute at once that is fastest here, measured on one network."""
-    if all(_compiles(initial(make, 0), data) for make in networks.values()):
+    if all(_compiles(network, data) for network in examples.values()):
         return min(COMPILED, most)
-    make = max(networks.values(), key=lambda make: sum(map(_size, initial(make, 0).parameters())))
-    fits = max(1, MEMORY // max(_bytes(initial(make, 0), data) for make in networks.values()))
-    sizes = sorted({min(size, most, fits) for size in SIZES})
-    some = settings | {"epochs": 1}
-    index = torch.arange(settings["batch_size"]) % len(data.train)
-    index = index.to(data.train.inputs.device)
+    fits = max(1, MEMORY // max(_bytes(network, data) for network in examples.values()))
+    largest = max(examples, key=lambda label: sum(p.numel() for p in examples[label].parameters()))
+    device = data.train.inputs.device
+    index = torch.arange(settings["batch_size"], device=device) % len(data.train)
     orders = functools.partial(order, len(data.train))
-    costs = {}
-    for size in sizes:
-        trial = _Group([Run("", Constant(0.0))] * size, make, data, rule, some, orders)
-        inputs, targets = (
-            x[index.expand(size, -1)] for x in (data.train.inputs, data.train.targets)
-        )
+    steps: int = settings["steps_per_epoch"]
 
-        def update(
-            trial: _Group = trial, inputs: Tensor = inputs, targets: Tensor = targets
-        ) -> None:
+    def cost(size: int) -> float:
+        runs = [Run("", Constant(0.0))] * size
+        trial = _Group(runs, networks[largest], data, rule, settings | {"epochs": 1}, orders)
+        rows = index.expand(size, -1)
+        inputs, targets = data.train.inputs[rows], data.train.targets[rows]
+
+        def update() -> None:
             trial.stack.mode = "train"
             trial.gradients(inputs, targets)
             trial.step(0)
 
-        epoch = settings["steps_per_epoch"] * _seconds(update, index.device)
-        costs[size] = (epoch + _seconds(trial.measure, index.device)) / size
-    return min(costs, key=lambda size: costs[size])
+        epoch = steps * least_seconds(update, device) + least_seconds(trial.measure, device)
+        return epoch / size
 
-
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    """The least of a few times that it takes."""
-    best = float("inf")
-    for _ in range(3):
-        wait(device)
-        begun = time.perf_counter()
-        work()
-        wait(device)
-        best = min(best, time.perf_counter() - begun)
-    return best
+    return min(sorted({min(size, most, fits) for size in SIZES}), key=cost)
 
 
 def _compiles(network: nn.Sequential, data: Regression) -> bool:
@@ -388,10 +362,6 @@ def _compiles(network: nn.Sequential, data: Regression) -> bool:
     held = torch.get_num_threads() * compiled.LANES * _bytes(network, data)
     stack = Stack([network], data.train.inputs.device)
     return compiled.supported(stack) and _widest(network) <= WIDEST and held <= MEMORY
-
-
-def _size(tensor: Tensor) -> int:
-    return tensor.numel()
 
 
 def _widest(network: nn.Sequential) -> int:
@@ -503,11 +473,11 @@ def _checked_seeds(seeds: Any) -> list[int]:
     return found
 
 
-def _checked_batch_size(size: Any, networks: Mapping[str, Network], data: Regression) -> int:
+def _checked_batch_size(size: Any, examples: Mapping[str, nn.Sequential], data: Regression) -> int:
     size = Whole(low=1)("batch_size", size)
     if size == 1 or len(data.train) % size == 1:
-        for label, make in networks.items():
-            if any(True for _ in initial(make, 0).buffers()):
+        for label, network in examples.items():
+            if normalises(network):
                 raise ValueError(
                     f"batch_size must leave no batch of one sample, which has no variance for "
                     f"the normalisation of {label!r}: got {size} for {len(data.train)} samples"

@@ -9,26 +9,27 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..arguments import Choice, Optional, Whole
-from ..plateau import Plateau
-from ..schedule import is_schedule
+from ..arguments import Optional, Whole
 from ..schedules import Constant
 from .data import Data, Split
 from .groups import (
     Group,
     Network,
+    checked_optimizer,
+    checked_schedule,
+    checked_watch,
     chosen_device,
     initial,
+    least_seconds,
     order,
     resume,
     surroundings,
-    wait,
     work_through,
 )
 from .history import METRICS, History, Run
-from .models import lenet
+from .models import lenet, normalises
 from .optimizers import SGD, Adam
 
 __all__ = ["batches", "fastest", "initial", "measure", "train"]
@@ -101,13 +102,10 @@ def train(
     group = Optional(Whole(low=1))("group", group)
     chunk = Optional(Whole(low=1))("chunk", chunk)
     distances_every = Optional(Whole(low=1))("distances_every", distances_every)
-    watched = checked_watch(watch, METRICS, runs)
-    part = watched and watched.partition("_")[0]
-    if part and not len(getattr(data, part)):
-        raise ValueError(f"data must have a {part} split for a Plateau to follow, got none")
+    watched = checked_watch(watch, METRICS, runs, data, "split")
     optimizer = checked_optimizer(optimizer)
     make = network or (lambda: lenet(data.side, len(data.classes)))
-    if any(isinstance(layer, nn.BatchNorm1d) for layer in initial(make, 0).modules()):
+    if normalises(initial(make, 0)):
         if chunk is not None and chunk < batch_size:
             raise ValueError(
                 f"chunk must be None or at least batch_size={batch_size} with batch "
@@ -281,27 +279,6 @@ def _cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
     return each.view(networks, -1).sum(1)
 
 
-def checked_optimizer(optimizer: Any) -> SGD | Adam:
-    """The optimizer, ``SGD()`` for None."""
-    if optimizer is None:
-        return SGD()
-    if not isinstance(optimizer, SGD | Adam):
-        raise TypeError(f"optimizer must be lab.SGD(...) or lab.Adam(...), got {optimizer!r}")
-    return optimizer
-
-
-def checked_watch(watch: Any, metrics: tuple[str, ...], runs: Sequence[Run]) -> str | None:
-    """The metric to follow, None if no run follows one."""
-    watch = Choice(metrics)("watch", watch)
-    return watch if any(isinstance(run.schedule, Plateau) for run in runs) else None
-
-
-def checked_schedule(name: str, schedule: Any) -> None:
-    """Refuse what is neither a schedule nor a plateau."""
-    if not isinstance(schedule, Plateau):
-        is_schedule(name, schedule)
-
-
 def _checked_runs(runs: Sequence[Run]) -> list[Run]:
     runs = list(runs)
     if not runs:
@@ -421,13 +398,10 @@ def measure(
         some = [Run(str(k), Constant(0.01)) for k in range(size)]
         for part in chunks:
             trainer = _Group(some, data, network, optimizer or SGD(), settings, part, device)
-            best = float("inf")
-            for _ in range(3):
-                wait(device)
-                begun = time.perf_counter()
+
+            def update(trainer: _Group = trainer) -> None:
                 trainer._gradients(images, labels)
                 trainer.optimizer.step()
-                wait(device)
-                best = min(best, time.perf_counter() - begun)
-            costs[size, part] = best / size
+
+            costs[size, part] = least_seconds(update, device) / size
     return costs
