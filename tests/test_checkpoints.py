@@ -6,11 +6,8 @@ import itertools
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 import types
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +15,7 @@ import torch
 from torch import nn
 
 import lrsched as L
+from killed import Stopped, alive, ended, forking, number, start, stop_after
 from lrsched.lab import SGD, Adam, Run, digits, groups, train, training
 from lrsched.lab.checkpoints import CheckpointError, write_whole
 
@@ -43,11 +41,8 @@ def normalised():
 
 # Killed
 
-# For each line of its input, "KIND CHECKPOINT RESULT" ("-": without a checkpoint), it
-# starts a child that trains, writes its id, waits for it and writes how it ended. A fork takes
-# milliseconds where a fresh process would take seconds to import PyTorch.
+# What a child does; the checkpoint "-": none.
 PARENT = """
-import os, sys
 import numpy as np
 import lrsched as L
 from lrsched.lab import SGD, Adam, Run, digits, lenet, train
@@ -71,70 +66,30 @@ kinds = {
         ),
     },
 }
-print("ready", flush=True)
-for line in sys.stdin:
-    kind, checkpoint, result = line.split()
-    child = os.fork()
-    if not child:
-        history = train(
-            runs, data, epochs=3, batch_size=100, group=2, distances_every=4,
-            checkpoint=None if checkpoint == "-" else checkpoint, checkpoint_seconds=0,
-            **{"chunk": 50} | kinds[kind],
-        )
-        history.check_rates()
-        np.savez(
-            result, rates=history.rates, losses=history.losses, diverged=history.diverged,
-            **history.metrics, **{"at " + name: d for name, d in history.distances.items()},
-        )
-        os._exit(0)
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+def work(kind, checkpoint, result):
+    history = train(
+        runs, data, epochs=3, batch_size=100, group=2, distances_every=4,
+        checkpoint=None if checkpoint == "-" else checkpoint, checkpoint_seconds=0,
+        **{"chunk": 50} | kinds[kind],
+    )
+    history.check_rates()
+    np.savez(
+        result, rates=history.rates, losses=history.losses, diverged=history.diverged,
+        **history.metrics, **{"at " + name: d for name, d in history.distances.items()},
+    )
 """
 
 
 @pytest.fixture(scope="module")
 def parent():
-    environment = os.environ | {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        [sys.executable, "-c", PARENT],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        bufsize=1,
-        env=environment,
-        cwd=Path(__file__).parents[1],
-    ) as process:
-        assert process.stdout.readline() == "ready\n"
+    with forking(PARENT) as process:
         yield process
-        process.stdin.close()
-
-
-def start(parent, *line):
-    """Start a training; the id of its process."""
-    print(*line, file=parent.stdin, flush=True)
-    return int(parent.stdout.readline())
-
-
-def ended(parent):
-    return int(parent.stdout.readline())
-
-
-def alive(child):
-    try:
-        os.kill(child, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def writing(folder, file):
     """Whether a draft is there."""
     return any(path != file for path in folder.iterdir())
-
-
-def number(file):
-    """Another one for each file of this name."""
-    return file.stat().st_ino if file.exists() else None
 
 
 @pytest.mark.parametrize("kind", ["SGD", "Adam", "normalised"])
@@ -178,24 +133,6 @@ def test_killed_at_any_moment(parent, tmp_path, kind):
             np.testing.assert_array_equal(whole[name], resumed[name], err_msg=name)
 
 
-class Stopped(Exception):
-    pass
-
-
-def stop_after(monkeypatch, epochs):
-    """From the call after so many epochs on, training fails."""
-    go = training._Group.train_epoch
-    left = [epochs]
-
-    def train_epoch(self):
-        if not left[0]:
-            raise Stopped
-        left[0] -= 1
-        go(self)
-
-    monkeypatch.setattr(training._Group, "train_epoch", train_epoch)
-
-
 def results(history):
     return {
         "rates": history.rates,
@@ -235,14 +172,14 @@ def test_stopped_after_every_number_of_epochs(monkeypatch, tmp_path, optimizer):
     for epochs in range(10):
         file = tmp_path / "new" / f"{epochs}.checkpoint"
         with monkeypatch.context() as patch:
-            stop_after(patch, epochs)
+            stop_after(patch, training._Group, epochs)
             if epochs < 9:
                 with pytest.raises(Stopped):
                     train(RUNS, DATA, checkpoint=file, **arguments)
             else:
                 train(RUNS, DATA, checkpoint=file, **arguments)
         with monkeypatch.context() as patch:
-            stop_after(patch, 9 - epochs)  # not one epoch more than are missing
+            stop_after(patch, training._Group, 9 - epochs)  # not one epoch more than are missing
             resumed = train(RUNS, DATA, checkpoint=str(file), **arguments)
         same(whole, resumed)
         assert (resumed.seconds > 0).all()
@@ -268,10 +205,10 @@ def test_stopped_with_normalisation_and_plateaus(monkeypatch, tmp_path, watch):
     for epochs in range(9):
         file = tmp_path / f"{epochs}.checkpoint"
         with monkeypatch.context() as patch, contextlib.suppress(Stopped):
-            stop_after(patch, epochs)
+            stop_after(patch, training._Group, epochs)
             train(runs, DATA, checkpoint=file, **arguments)
         with monkeypatch.context() as patch:
-            stop_after(patch, 8 - epochs)
+            stop_after(patch, training._Group, 8 - epochs)
             resumed = train(runs, DATA, checkpoint=file, **arguments)
         same(whole, resumed)
         resumed.check_rates()
@@ -314,7 +251,7 @@ def test_the_state_of_a_group():
 def test_plateaus_of_another_training(monkeypatch, tmp_path):
     runs = [RUNS[0], Run("plateau", L.Plateau(0.1, 0.5, 1))]
     with monkeypatch.context() as patch:
-        stop_after(patch, 1)
+        stop_after(patch, training._Group, 1)
         with pytest.raises(Stopped):
             train(runs, DATA, checkpoint=tmp_path / "c", **ARGUMENTS)
     other = [RUNS[0], Run("plateau", L.Plateau(0.1, 0.5, 2))]
@@ -333,7 +270,7 @@ def test_resumed_with_a_diverged_run(monkeypatch, tmp_path):
     whole = train(runs, DATA, **arguments)
     assert whole.diverged[1] >= 0
     with monkeypatch.context() as patch:
-        stop_after(patch, 2)
+        stop_after(patch, training._Group, 2)
         with pytest.raises(Stopped):
             train(runs, DATA, checkpoint=tmp_path / "c", **arguments)
     same(whole, train(runs, DATA, checkpoint=tmp_path / "c", **arguments))
@@ -345,7 +282,7 @@ def test_seconds_add_up(monkeypatch, tmp_path):
     clock = types.SimpleNamespace(perf_counter=ticks.__next__, monotonic=time.monotonic)
     monkeypatch.setattr(training, "time", clock)
     with monkeypatch.context() as patch:
-        stop_after(patch, 2)
+        stop_after(patch, training._Group, 2)
         with pytest.raises(Stopped):
             train(RUNS, DATA, checkpoint=tmp_path / "c", **ARGUMENTS)
     history = train(RUNS, DATA, checkpoint=tmp_path / "c", **ARGUMENTS)
@@ -355,7 +292,7 @@ def test_seconds_add_up(monkeypatch, tmp_path):
 def test_a_finished_checkpoint_trains_no_more(monkeypatch, tmp_path):
     first = train(RUNS, DATA, checkpoint=tmp_path / "c", **ARGUMENTS)
     kept = (tmp_path / "c").read_bytes()
-    stop_after(monkeypatch, 0)
+    stop_after(monkeypatch, training._Group, 0)
     second = train(RUNS, DATA, checkpoint=tmp_path / "c", **ARGUMENTS)
     same(first, second)
     assert (first.seconds == second.seconds).all()
@@ -367,7 +304,7 @@ def test_sizes_once_measured_stay(monkeypatch, tmp_path):
     arguments = ARGUMENTS | {"group": None, "chunk": None, "checkpoint": tmp_path / "c"}
     with monkeypatch.context() as patch:
         patch.setattr(training, "fastest", lambda *_, **__: (2, 70))
-        stop_after(patch, 4)
+        stop_after(patch, training._Group, 4)
         with pytest.raises(Stopped):
             train(RUNS, DATA, **arguments)
     monkeypatch.setattr(training, "fastest", None)
@@ -393,7 +330,7 @@ def half_done(tmp_path_factory):
     """The bytes of a checkpoint in the middle of a training."""
     file = tmp_path_factory.mktemp("half") / "c"
     with pytest.MonkeyPatch.context() as patch:
-        stop_after(patch, 4)
+        stop_after(patch, training._Group, 4)
         with pytest.raises(Stopped):
             train(RUNS, DATA, checkpoint=file, **ARGUMENTS)
     return file.read_bytes()

@@ -16,6 +16,7 @@ from torch import nn
 
 import lrsched as L
 from drawn import EXAMPLES
+from killed import stop_after
 from lrsched.lab import (
     Adam,
     History,
@@ -42,8 +43,12 @@ from lrsched.lab import (
 from lrsched.lab.history import METRICS
 
 FILES = {path.stem: path for path in sorted(Path(str(records.RECORDS)).glob("*.json"))}
-OF_SWEEPS = [name for name, path in FILES.items() if "rows" in json.loads(path.read_text())]
-HISTORIES = [name for name in FILES if name not in OF_SWEEPS]
+TABLES = [name for name, path in FILES.items() if "rows" in json.loads(path.read_text())]
+HISTORIES = [name for name in FILES if name not in TABLES]
+OF_SWEEPS = [name for name in TABLES if name in editions.SWEEPS]
+OF_PARTS = {  # by name, the experiment that it is a part of
+    name: whole for name in TABLES for whole in editions.FULL if name.startswith(f"{whole}-")
+}
 COMMITTED = pytest.mark.parametrize("name", HISTORIES)
 RUNS = [
     Run("a [1], {b", L.Cosine(0.1, 10).warmup(3), 1),
@@ -263,33 +268,51 @@ def test_a_record_is_written_and_an_interrupted_one_goes_on(folder, tmp_path, mo
     monkeypatch.setitem(editions.FULL, "warmup-adam", (3, 1, 100))
     small = plan("warmup-adam")
     run = functools.partial(experiment, small, TWO, network=mlp, checkpoint_seconds=0)
-    go, left = training._Group.train_epoch, [2]
-
-    def train_epoch(self):
-        if not left[0]:
-            raise KeyboardInterrupt
-        left[0] -= 1
-        go(self)
-
-    monkeypatch.setattr(training._Group, "train_epoch", train_epoch)
-    with pytest.raises(KeyboardInterrupt):
-        run()
+    with monkeypatch.context() as patch:
+        stop_after(patch, training._Group, 2, KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run()
     assert not list(folder.iterdir())
-    left[0] = 10
-    history = run()
+    with monkeypatch.context() as patch:
+        counted = stop_after(patch, training._Group, 10)
+        history = run()
     sizes = {name: history.surroundings[name] for name in ("group", "chunk")}
-    assert left[0] == 10 - (1 if sizes["group"] == 2 else 4)  # the epochs that were missing
+    assert counted["epochs"] == (1 if sizes["group"] == 2 else 4)  # those that were missing
     assert [path.name for path in folder.iterdir()] == ["warmup-adam.json"]
     whole = train(TWO, digits(100), epochs=3, batch_size=256, network=mlp, **sizes)
     for metric in METRICS:
         np.testing.assert_array_equal(history.metrics[metric], whole.metrics[metric])
         close(record("warmup-adam").metrics[metric], whole.metrics[metric])
     # Once more: the same record, with no training.
-    left[0] = 0
+    stop_after(monkeypatch, training._Group, 0)
     kept = strict(folder / "warmup-adam.json")
     (folder / "warmup-adam.json").unlink()
     run()
     assert strict(folder / "warmup-adam.json") == kept
+
+
+def test_parts_of_a_history(folder, tmp_path, monkeypatch):
+    """What is too large for one record is kept in parts."""
+    in_full(monkeypatch, tmp_path)
+    runs = [Run("a", L.Constant(0.1), seed) for seed in range(2)]
+    history = experiment(SMALL, runs, whole=False, network=mlp)
+    assert not list(folder.iterdir())
+    result = pd.DataFrame({"run": ["a", "b"], "loss": [0.25, np.nan]})
+    for part, name in (("", "small"), ("first", "small-first")):
+        assert keep(SMALL, history, result, part) is result
+        raw, kept = strict(folder / f"{name}.json"), record_table(name)
+        pd.testing.assert_frame_equal(kept, result, check_dtype=False)
+        assert raw["settings"] == kept.attrs["settings"] == history.settings | {"seeds": 2}
+        assert raw["surroundings"].items() >= history.surroundings.items()
+        assert {"date", "commit"} <= set(raw["surroundings"])
+        assert raw["seconds"] == pytest.approx(history.seconds.sum(), rel=5.01e-5)
+    assert len(list(folder.iterdir())) == 2
+
+
+def test_parts_are_not_kept_unless_recorded(folder):
+    history = experiment(SMALL, TWO, whole=False, network=mlp)
+    keep(SMALL, history, pd.DataFrame({"a": [1]}), "part")
+    assert not list(folder.iterdir())
 
 
 # Sweeps
@@ -467,22 +490,15 @@ def test_a_sweep_record_of_the_quick_edition(folder, tmp_path, monkeypatch, whic
 def test_a_recorded_sweep_goes_on(folder, tmp_path, monkeypatch):
     in_full(monkeypatch, tmp_path)
     monkeypatch.setattr(sweeps, "COMPILED", 2)
-    go, left = sweeps._Group.train_epoch, [3]
-
-    def train_epoch(self):
-        if not left[0]:
-            raise KeyboardInterrupt
-        left[0] -= 1
-        go(self)
-
-    monkeypatch.setattr(sweeps._Group, "train_epoch", train_epoch)
-    with pytest.raises(KeyboardInterrupt):
-        swept(checkpoint_seconds=0)
-    left[0] = 5  # of four groups with two epochs each
-    table = swept(checkpoint_seconds=0)
-    assert left[0] == 0
+    with monkeypatch.context() as patch:
+        stop_after(patch, sweeps._Group, 3, KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            swept(checkpoint_seconds=0)
+    with monkeypatch.context() as patch:
+        counted = stop_after(patch, sweeps._Group, 8)
+        table = swept(checkpoint_seconds=0)
+    assert counted["epochs"] == 5  # of four groups with two epochs each
     assert not list(folder.iterdir())
-    left[0] = 100
     expected = sweep(NETWORKS, [0.05, 0.01], 2, polynomial(), epochs=2, batch_size=100, group=4)
     pd.testing.assert_frame_equal(table, expected, check_exact=True)
     result = summed(table)
@@ -574,17 +590,13 @@ def test_record_is_of_the_full_edition(name):
 
 
 def test_every_experiment_has_a_record():
-    assert sorted(editions.FULL) == HISTORIES
+    assert sorted(editions.FULL) == sorted({*HISTORIES, *OF_PARTS.values()})
+    assert sorted([*OF_SWEEPS, *OF_PARTS]) == TABLES
 
 
-def check_of_sweep(name):
-    """That a record is of the sweep of this name in the full edition."""
-    raw, table, planned = (
-        strict(records.RECORDS / f"{name}.json"),
-        record_table(name),
-        plan_of(name),
-    )
-    assert isinstance(planned, SweepPlan)
+def check_of_table(name, planned):
+    """That a record is a table of what was planned; what it says of its settings."""
+    raw, table = strict(records.RECORDS / f"{name}.json"), record_table(name)
     parts = {"settings", "surroundings", "seconds", "columns", "rows"}
     assert set(raw) == parts
     assert len(table) >= 1
@@ -593,19 +605,38 @@ def check_of_sweep(name):
     for column in table:
         kinds = {type(value) for value in table[column]}
         assert kinds <= {str} or pd.api.types.is_numeric_dtype(table[column]), column
-    said, data = raw["settings"], polynomial()
-    assert (said["data"], said["checksum"]) == ("polynomial", data.checksum)
-    assert said["samples"] == len(data.train)
-    for setting in ("epochs", "seeds", "batch_size", "steps_per_epoch"):
+    said = raw["settings"]
+    for setting in ("epochs", "seeds", "batch_size"):
         assert said[setting] == getattr(planned, setting), setting
-    assert said["networks"]
     assert {"date", "commit", "torch", "group"} <= set(raw["surroundings"])
     assert raw["seconds"] > 0
+    return said
+
+
+def check_of_sweep(name):
+    """That a record is of the sweep of this name in the full edition."""
+    planned, data = plan_of(name), polynomial()
+    assert isinstance(planned, SweepPlan)
+    said = check_of_table(name, planned)
+    assert (said["data"], said["checksum"]) == ("polynomial", data.checksum)
+    assert said["samples"] == len(data.train)
+    assert said["steps_per_epoch"] == planned.steps_per_epoch
+    assert said["networks"]
 
 
 @pytest.mark.parametrize("name", OF_SWEEPS)
 def test_record_of_a_sweep(name):
     check_of_sweep(name)
+
+
+@pytest.mark.parametrize(("name", "whole"), OF_PARTS.items())
+def test_record_of_a_part(name, whole):
+    planned = plan_of(whole)
+    assert isinstance(planned, Plan)
+    said = check_of_table(name, planned)
+    assert said["data"] == "Fashion-MNIST"
+    assert said["samples"] == 60_000 - planned.validation
+    assert said["steps_per_epoch"] == math.ceil(said["samples"] / planned.batch_size)
 
 
 # Two computations of one run differ in their roundings: machine, threads, runs side by side.

@@ -1,6 +1,5 @@
 """Sweeps beside plain PyTorch, one network at a time; groups, divergence, tables, checkpoints."""
 
-import collections
 import contextlib
 import copy
 import dataclasses
@@ -12,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -25,6 +23,7 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 import lrsched as L
 import lrsched.pytorch
+from killed import ONE_THREAD, ROOT, Stopped, alive, ended, forking, number, start, stop_after
 from lrsched import lab
 from lrsched.lab import (
     SGD,
@@ -40,7 +39,6 @@ from lrsched.lab import (
 )
 from lrsched.lab.checkpoints import CheckpointError
 
-ROOT = Path(__file__).parents[1]
 LOSSES = ["batch_loss", "train_loss", "precise_loss", "validation_loss", "test_loss"]
 COLUMNS = ["network", "schedule", "seed", "epoch", "rate", *LOSSES, "diverged"]
 
@@ -133,8 +131,8 @@ def alone(
         order = np.random.default_rng([seed, epoch]).permutation(len(data.train))
         model.train()
         total = 0.0
-        for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
+        for first in range(0, len(order), batch_size):
+            batch = order[first : first + batch_size]
             optimizer.zero_grad()
             loss = nn.functional.mse_loss(
                 model(data.train.inputs[batch]), data.train.targets[batch]
@@ -810,7 +808,7 @@ print(len(table), peak() - before, peak())
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
 def test_memory_of_thousands_of_networks():
     """The output of a layer of all 4096 for all rows would take 315 MB."""
-    environment = os.environ | {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
+    environment = os.environ | ONE_THREAD
     growth = {}
     for runs in (512, 4096):
         command = [sys.executable, "-c", PEAK, str(runs)]
@@ -826,10 +824,8 @@ def test_memory_of_thousands_of_networks():
 
 # Checkpoints
 
-# As in test_checkpoints.py: for each line "CHECKPOINT RESULT" ("-": without a checkpoint) it
-# starts a child that sweeps, writes its id, waits for it and writes how it ended.
+# What a child does; the checkpoint "-": none.
 PARENT = """
-import os, sys
 import torch
 import lrsched as L
 from lrsched import lab
@@ -841,61 +837,21 @@ schedules = {
     "plateau": L.Plateau(0.1, 0.5, 0, 0.3),
 }
 data = lab.polynomial(samples=300, validation=50, test=50)
-print("ready", flush=True)
-for line in sys.stdin:
-    checkpoint, result = line.split()
-    child = os.fork()
-    if not child:
-        table = lab.sweep(
-            networks, schedules, 3, data, epochs=6, batch_size=20, group=3,
-            optimizer=lab.SGD(0.5), checkpoint=None if checkpoint == "-" else checkpoint,
-            checkpoint_seconds=0,
-        )
-        table.to_pickle(result)
-        os._exit(0)
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+def work(checkpoint, result):
+    table = lab.sweep(
+        networks, schedules, 3, data, epochs=6, batch_size=20, group=3,
+        optimizer=lab.SGD(0.5), checkpoint=None if checkpoint == "-" else checkpoint,
+        checkpoint_seconds=0,
+    )
+    table.to_pickle(result)
 """
 
 
 @pytest.fixture(scope="module")
 def parent():
-    environment = os.environ | {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        [sys.executable, "-c", PARENT],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        bufsize=1,
-        env=environment,
-        cwd=ROOT,
-    ) as process:
-        assert process.stdout.readline() == "ready\n"
+    with forking(PARENT) as process:
         yield process
-        process.stdin.close()
-
-
-def start(parent, *line):
-    """Start a sweep; the id of its process."""
-    print(*line, file=parent.stdin, flush=True)
-    return int(parent.stdout.readline())
-
-
-def ended(parent):
-    return int(parent.stdout.readline())
-
-
-def number(file):
-    """Another one for each file of this name."""
-    return file.stat().st_ino if file.exists() else None
-
-
-def alive(child):
-    try:
-        os.kill(child, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_killed_at_any_moment(parent, tmp_path):
@@ -943,24 +899,6 @@ def test_killed_at_any_moment(parent, tmp_path):
     assert whole.attrs["surroundings"] == resumed.attrs["surroundings"]
 
 
-class Stopped(Exception):
-    pass
-
-
-def stop_after(monkeypatch, epochs):
-    """From the call after so many epochs on, training fails. Returns a counter of the calls."""
-    go, counted = sweeps._Group.train_epoch, collections.Counter()
-
-    def train_epoch(self):
-        if counted["epochs"] == epochs:
-            raise Stopped
-        counted["epochs"] += 1
-        go(self)
-
-    monkeypatch.setattr(sweeps._Group, "train_epoch", train_epoch)
-    return counted
-
-
 # Two groups of three runs for each of two networks, three epochs: twelve epochs of groups.
 KEPT = {
     "networks": {"plain": NORMS["None"], "normal": NORMS["before"]},
@@ -984,11 +922,11 @@ def test_stopped_after_every_number_of_epochs(monkeypatch, tmp_path, optimizer):
     for epochs in range(13):
         file = tmp_path / "new" / f"{epochs}.checkpoint"
         with monkeypatch.context() as patch:
-            stop_after(patch, epochs)
+            stop_after(patch, sweeps._Group, epochs)
             with pytest.raises(Stopped) if epochs < 12 else contextlib.nullcontext():
                 sweep(**said, checkpoint=file)
         with monkeypatch.context() as patch:
-            counted = stop_after(patch, 100)
+            counted = stop_after(patch, sweeps._Group, 100)
             resumed = sweep(**said, checkpoint=str(file))
         assert counted["epochs"] == 12 - epochs  # not one more than are missing
         same(whole, resumed)
@@ -999,11 +937,11 @@ def test_finished_groups_alone_are_kept_between(monkeypatch, tmp_path):
     """Without time for a state within a group, its epochs are trained again, but no others."""
     said = KEPT | {"checkpoint_seconds": 3600, "checkpoint": tmp_path / "c"}
     with monkeypatch.context() as patch:
-        stop_after(patch, 8)  # two groups and two epochs
+        stop_after(patch, sweeps._Group, 8)  # two groups and two epochs
         with pytest.raises(Stopped):
             sweep(**said)
     with monkeypatch.context() as patch:
-        counted = stop_after(patch, 100)
+        counted = stop_after(patch, sweeps._Group, 100)
         resumed = sweep(**said)
     assert counted["epochs"] == 6
     same(sweep(**KEPT), resumed)
@@ -1014,7 +952,7 @@ def test_the_seconds_are_those_of_all_starts(monkeypatch, tmp_path):
     ticks = map(float, itertools.count())
     with monkeypatch.context() as patch:
         patch.setattr(sweeps.time, "perf_counter", ticks.__next__)
-        stop_after(patch, 5)
+        stop_after(patch, sweeps._Group, 5)
         with pytest.raises(Stopped):
             sweep(**KEPT, checkpoint=tmp_path / "c")
     with monkeypatch.context() as patch:
@@ -1038,7 +976,7 @@ def test_divergence_by_a_measurement_is_kept(monkeypatch, tmp_path):
     for epochs in (1, 2):
         file = tmp_path / f"{epochs}"
         with monkeypatch.context() as patch:
-            stop_after(patch, epochs)
+            stop_after(patch, sweeps._Group, epochs)
             with pytest.raises(Stopped):
                 sweep(**KEPT, checkpoint=file)
         same(whole, sweep(**KEPT, checkpoint=file))
@@ -1048,7 +986,7 @@ def test_a_measured_group_stays(monkeypatch, tmp_path):
     said = KEPT | {"group": None, "checkpoint": tmp_path / "c"}
     with monkeypatch.context() as patch:
         patch.setattr(sweeps, "_fastest", lambda *_: 2)
-        stop_after(patch, 4)
+        stop_after(patch, sweeps._Group, 4)
         with pytest.raises(Stopped):
             sweep(**said)
     monkeypatch.setattr(sweeps, "_fastest", None)
@@ -1062,7 +1000,7 @@ def half_done(tmp_path_factory):
     """The bytes of a checkpoint in the middle of a sweep."""
     file = tmp_path_factory.mktemp("half") / "c"
     with pytest.MonkeyPatch.context() as patch:
-        stop_after(patch, 5)
+        stop_after(patch, sweeps._Group, 5)
         with pytest.raises(Stopped):
             sweep(**KEPT, checkpoint=file)
     return file.read_bytes()
