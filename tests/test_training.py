@@ -895,6 +895,41 @@ def test_no_batch_is_too_large():
     assert history.metrics["train_loss"][:, 0] == pytest.approx(history.losses[:, 0])
 
 
+# What is called after each epoch
+
+
+def test_after_epoch():
+    runs = [Run("a", L.Constant(0.1), seed) for seed in (0, 1)] + [Run("b", L.Constant(0.2))]
+    seen = []
+    history = train(
+        runs, SMALL, epochs=3, batch_size=32, network=mlp, group=2, chunk=32,
+        after_epoch=lambda *told: seen.append(told),
+    )  # fmt: skip
+    assert [([run.label for run in group], epoch) for group, epoch, _ in seen] == [
+        *((["a", "b"], epoch) for epoch in (1, 2, 3)),
+        *((["a"], epoch) for epoch in (1, 2, 3)),
+    ]
+    for group, epoch, metrics in seen:
+        places = [runs.index(run) for run in group]
+        assert set(metrics) == set(METRICS)
+        for name, values in metrics.items():
+            np.testing.assert_array_equal(values, history.metrics[name][epoch - 1, places])
+
+
+def test_what_it_raises_ends_the_training():
+    epochs = []
+
+    def stop(group, epoch, metrics):
+        epochs.append(epoch)
+        if epoch == 2:
+            raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        train([RUN], SMALL, epochs=5, batch_size=32, network=mlp, group=1, chunk=32,
+              after_epoch=stop)  # fmt: skip
+    assert epochs == [1, 2]
+
+
 # How many at once
 
 
@@ -952,5 +987,5 @@ def test_the_package_does_not_import_the_lab():
 
 
 def test_the_lab_imports_little():
-    heavy = ["tensorflow", "keras", "sklearn", "pooch", "scipy", "matplotlib", "pandas"]
+    heavy = ["tensorflow", "keras", "sklearn", "pooch", "scipy", "matplotlib", "pandas", "optuna"]
     assert loaded("import lrsched.lab", heavy) == "[]"

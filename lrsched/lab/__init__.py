@@ -7,7 +7,7 @@ from .claims import interval, ratio, verdict
 from .data import Data, DataError, Regression, Rows, Split, digits, fashion_mnist, polynomial
 from .editions import Plan, SweepPlan, edition, plan
 from .history import History, Run
-from .models import Stack, lenet, mlp
+from .models import Stack, lenet, mlp, perceptron
 from .optimizers import SGD, Adam
 from .records import experiment, keep, planned_sweep, record, record_table
 from .sweeps import sweep
@@ -35,6 +35,7 @@ __all__ = [
     "keep",
     "lenet",
     "mlp",
+    "perceptron",
     "plan",
     "planned_sweep",
     "polynomial",

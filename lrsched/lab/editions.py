@@ -86,6 +86,8 @@ QUICK = {
     "warmup-adam": (5, 3, 200),
     "polynomial-powers": (12, 3, 200),
     "wide-cosine": (4, 1, 200),
+    "cyclical-rates": (20, 5, 200),
+    "decay-epochs": (60, 5, 200),
 }
 FULL = {
     "lenet-schedules": (30, 5, 0),
@@ -96,6 +98,8 @@ FULL = {
     "warmup-adam": (3, 5, 0),
     "polynomial-powers": (6, 3, 5000),
     "wide-cosine": (4, 1, 0),
+    "cyclical-rates": (20, 10, 0),
+    "decay-epochs": (60, 10, 5000),
 }
 
 # For each sweep: epochs, seeds in the quick and in the full edition, batch size.

@@ -165,6 +165,7 @@ def work_through(
     save: Callable[[], object],
     seconds: float,
     name: str,
+    after_epoch: Callable[[Group], object] | None = None,
 ) -> list[dict[str, Any]]:
     """Train one group after the other; return the results of each.
 
@@ -177,6 +178,7 @@ def work_through(
         save: called when the state should be kept.
         seconds: the least time from one such call to the next within a group.
         name: what to write before the progress bar.
+        after_epoch: called with the group after each epoch.
     """
     from tqdm import tqdm
 
@@ -193,6 +195,8 @@ def work_through(
             while group.epoch < epochs:
                 group.train_epoch()
                 bar.update(size)
+                if after_epoch:
+                    after_epoch(group)
                 if group.epoch < epochs and time.monotonic() - kept > seconds:
                     state["present"] = group.state_dict()
                     save()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..arguments import Choice, Optional, Real, Whole
 
-__all__ = ["Stack", "lenet", "mlp"]
+__all__ = ["Stack", "lenet", "mlp", "perceptron"]
 
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
 
@@ -115,6 +115,31 @@ def mlp(
             nn.Linear(inputs, width), *normalised("before"), activate(), *normalised("after"),
         ]  # fmt: skip
     return nn.Sequential(*layers, nn.Linear(width if depth else features, outputs))
+
+
+def perceptron(side: int = 28, classes: int = 10, width: int = 64) -> nn.Sequential:
+    """One hidden layer with ReLU between an image and its classes.
+
+    Args:
+        side: the side of the square, one-channel images in pixels, at least 1.
+        classes: the number of outputs, at least 1.
+        width: the units of the hidden layer, at least 1.
+
+    Raises:
+        TypeError or ValueError: an argument that is not whole or too small.
+
+    >>> perceptron(8)
+    Sequential(
+      (0): Flatten(start_dim=1, end_dim=-1)
+      (1): Linear(in_features=64, out_features=64, bias=True)
+      (2): ReLU()
+      (3): Linear(in_features=64, out_features=10, bias=True)
+    )
+    """
+    side = Whole(low=1)("side", side)
+    classes = Whole(low=1)("classes", classes)
+    width = Whole(low=1)("width", width)
+    return nn.Sequential(nn.Flatten(), *mlp(side**2, 1, width, classes, "relu"))
 
 
 class Stack:

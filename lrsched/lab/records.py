@@ -35,7 +35,7 @@ RECORDS = resources.files(__package__) / "records"
 DIGITS = 5  # significant: more than any text quotes, and less than seeds differ by
 
 
-def experiment(plan: Plan, runs: Sequence[Run], **settings: Any) -> History:
+def experiment(plan: Plan, runs: Sequence[Run], whole: bool = True, **settings: Any) -> History:
     """Train the runs as the plan says. ``make record`` also writes the result as a record.
 
     The rates that were applied are checked against the schedules before anything is returned.
@@ -43,12 +43,14 @@ def experiment(plan: Plan, runs: Sequence[Run], **settings: Any) -> History:
     Args:
         plan: which experiment, and how large.
         runs: what to train.
+        whole: False if the history is too large for a record: give what a text needs of it to
+            :func:`keep`.
         **settings: further arguments for :func:`train`.
     """
     arguments = {"name": plan.name, **_checkpoint(plan.name), **plan.settings(), **settings}
     history = train(runs, plan.data, **arguments)
     history.check_rates()
-    if _recording():
+    if _recording() and whole:
         write(plan.name, history)
     return history
 
@@ -72,16 +74,23 @@ def planned_sweep(
     return sweep(networks, schedules, data=plan.data, **arguments)
 
 
-def keep(plan: SweepPlan, table: "pd.DataFrame", result: "pd.DataFrame") -> "pd.DataFrame":
-    """Return the result of a sweep. ``make record`` also writes it as a record.
+def keep(
+    plan: Plan | SweepPlan,
+    source: "pd.DataFrame | History",
+    result: "pd.DataFrame",
+    part: str = "",
+) -> "pd.DataFrame":
+    """Return a result. ``make record`` also writes it as a record.
 
     Args:
-        plan: the sweep.
-        table: what :func:`planned_sweep` returned.
+        plan: the sweep, or the experiment.
+        source: what :func:`planned_sweep` or :func:`experiment` returned.
         result: what was computed from it, of columns of numbers and strings.
+        part: what the result is of it, if there are several. The record of the part "searches"
+            of "decay-epochs" is called "decay-epochs-searches".
     """
     if _recording():
-        write_table(plan.name, table, result)
+        write_table(f"{plan.name}-{part}" if part else plan.name, source, result)
     return result
 
 
@@ -119,9 +128,9 @@ def record(name: str) -> History:
 
 
 def record_table(name: str) -> "pd.DataFrame":
-    """The record of a sweep: what :func:`keep` was given in the full edition.
+    """The record of a result: what :func:`keep` was given in the full edition.
 
-    ``attrs`` holds ``settings``, ``surroundings`` and the ``seconds`` that the sweep took.
+    ``attrs`` holds ``settings``, ``surroundings`` and the ``seconds`` that the training took.
 
     Raises ValueError if there is none of this name.
     """
@@ -148,14 +157,21 @@ def _read(name: str, part: str) -> Any:
     raise ValueError(f"name must be that of a record ({names}), got {name!r}")
 
 
-def write_table(name: str, table: "pd.DataFrame", result: "pd.DataFrame") -> Path:
-    """Write the record of a sweep as :func:`write` does for a history."""
-    attrs = table.attrs
+def write_table(name: str, source: "pd.DataFrame | History", result: "pd.DataFrame") -> Path:
+    """Write a result as :func:`write` does a history."""
+    if isinstance(source, History):
+        seeds = len({run.seed for run in source.runs})
+        settings, where, seconds = source.settings, source.surroundings, source.seconds.sum()
+    else:
+        seeds = int(source["seed"].nunique())
+        settings, where, seconds = (
+            source.attrs[each] for each in ("settings", "surroundings", "seconds")
+        )
     columns = [[_plain(value) for value in result[column]] for column in result]
     kept = {
-        "settings": attrs["settings"] | {"seeds": int(table["seed"].nunique())},
-        "surroundings": attrs["surroundings"] | _origin(),
-        "seconds": _plain(attrs["seconds"]),
+        "settings": settings | {"seeds": seeds},
+        "surroundings": where | _origin(),
+        "seconds": _plain(seconds),
         "columns": list(result.columns),
         "rows": list(map(list, zip(*columns, strict=True))),
     }

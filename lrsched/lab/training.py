@@ -1,7 +1,7 @@
 """Training many networks side by side: one program, a schedule for each."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ def train(
     checkpoint_seconds: float = 20.0,
     device: torch.device | str | None = None,
     name: str = "training",
+    after_epoch: Callable[[Sequence[Run], int, dict[str, Any]], object] | None = None,
 ) -> History:
     """Train one network for each run, many at a time, with the mean cross-entropy as the loss.
 
@@ -88,6 +89,9 @@ def train(
             the start, after an epoch, and when a group is done.
         device: where to train; None: a GPU if there is one, else the CPU.
         name: what to write before the progress bar (``TQDM_DISABLE=1`` hides it).
+        after_epoch: called after each epoch of a group with its runs, the number of epochs
+            done, and their metrics by the names in ``METRICS``, each [runs]. What it raises
+            ends the training: a search prunes by it.
 
     Returns:
         The results.
@@ -150,7 +154,12 @@ def train(
         some = [runs[place] for place in groups[number]]
         return _Group(some, data, make, optimizer, settings, state["chunk"], device)
 
-    done = work_through(groups, build, epochs, state, save, checkpoint_seconds, name)
+    def report(group: Group) -> None:
+        if after_epoch:
+            now = {metric: values[-1].numpy() for metric, values in group.metrics.items()}
+            after_epoch(group.runs, group.epoch, now)
+
+    done = work_through(groups, build, epochs, state, save, checkpoint_seconds, name, report)
     sizes_used = {"group": state["group"], "chunk": state["chunk"]}
     return _history(runs, groups, done, settings, surroundings(device) | sizes_used)
 
