@@ -229,9 +229,7 @@ def work(
         TypeError or ValueError: an argument of another kind or out of its range.
         SearchError: a study of this name with other settings; trials that failed too often.
     """
-    trials = Whole(low=1)("trials", trials)
-    if study.most is not None and trials > study.most:
-        raise ValueError(f"trials must be at most {study.most} in this study, got {trials}")
+    trials = _checked("trials", trials, study)
     if not isinstance(storage, _SignsOfLife):
         raise TypeError(f"storage must be one that open_storage returned, got {storage!r}")
     storage.watch(study.heartbeat)
@@ -241,6 +239,13 @@ def work(
         while not worker.done():
             worker.run_one()
     return shared
+
+
+def _checked(name: str, trials: Any, study: Study) -> int:
+    wanted = Whole(low=1)(name, trials)
+    if study.most is not None and wanted > study.most:
+        raise ValueError(f"{name} must be at most {study.most} in this study, got {wanted}")
+    return wanted
 
 
 def _join(study: Study, name: str, storage: BaseStorage) -> OptunaStudy:
@@ -322,12 +327,14 @@ class _Worker:
 
     def run_one(self) -> None:
         """Run one trial, if it counts."""
+        begun: int | None = None
         error: BaseException | None = None
 
         def objective(trial: Trial) -> float:
-            nonlocal error
+            nonlocal begun, error
+            begun = trial.number
             try:
-                if trial.number not in {one.number for one in self.counted()}:
+                if begun not in {one.number for one in self.counted()}:
                     raise _Surplus
                 return self.study.objective(trial)
             except BaseException as caught:
@@ -337,10 +344,13 @@ class _Worker:
         try:
             self.shared.optimize(objective, 1, catch=(_Surplus,), callbacks=[self.report])
         except Exception:
-            if error is None or isinstance(error, UpdateFinishedTrialError):
-                self.say("this worker was silent for too long: its trial is run by another")
-            else:
+            # Optuna says in several ways that a trial cannot be told because it has failed.
+            told = error is None or isinstance(error, UpdateFinishedTrialError)
+            if begun is None or not told:
                 raise
+            if self.shared.get_trials(deepcopy=False)[begun].state != TrialState.FAIL:
+                raise
+            self.say("this worker was silent for too long: its trial is run by another")
 
     def report(self, _: OptunaStudy, trial: FrozenTrial) -> None:
         if trial.state == TrialState.FAIL:
@@ -457,6 +467,7 @@ def _is_entry(line: bytes) -> bool:
 
 
 def _database(address: str) -> BaseStorage:
+    import sqlalchemy
     import sqlalchemy.exc
 
     try:
@@ -465,21 +476,24 @@ def _database(address: str) -> BaseStorage:
         raise SearchError(f"storage {address!r} is no address of a database") from error
     shown = url.render_as_string(hide_password=True)
     settings = {} if url.drivername.startswith("sqlite") else {"connect_timeout": 10}
+    try:
+        engine = sqlalchemy.create_engine(url, connect_args=settings)
+        engine.connect().close()
+        engine.dispose()
+    except sqlalchemy.exc.NoSuchModuleError as error:
+        raise SearchError(f"storage {shown!r} is of no kind that SQLAlchemy knows") from error
+    except ImportError as error:
+        raise SearchError(
+            f"storage {shown!r} needs a driver for {url.drivername}: "
+            "pip install psycopg[binary] for postgresql, pymysql for mysql+pymysql"
+        ) from error
+    except sqlalchemy.exc.DBAPIError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        raise SearchError(f"storage {shown!r} cannot be reached: {reason}") from error
     for attempt in range(5):
         try:
             return _Database(address, engine_kwargs={"connect_args": settings})
-        except sqlalchemy.exc.NoSuchModuleError as error:
-            raise SearchError(f"storage {shown!r} is of no kind that SQLAlchemy knows") from error
-        except ImportError as error:
-            raise SearchError(
-                f"storage {shown!r} needs a driver for {url.drivername}: "
-                "pip install psycopg[binary] for postgresql, pymysql for mysql+pymysql"
-            ) from error
-        except sqlalchemy.exc.OperationalError as error:
-            reason = str(error.orig).strip().splitlines()[0]
-            raise SearchError(f"storage {shown!r} cannot be reached: {reason}") from error
-        except sqlalchemy.exc.DBAPIError:
-            # Others make the tables at this moment.
+        except sqlalchemy.exc.DBAPIError:  # others make the tables at this moment
             if attempt == 4:
                 raise
             time.sleep(0.2 * 2**attempt)
@@ -650,9 +664,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(each, _stop)
     try:
         study = named(given.study)
-        wanted = Whole(low=1)("--trials", given.trials)
-        if study.most is not None and wanted > study.most:
-            raise ValueError(f"--trials must be at most {study.most} in this study, got {wanted}")
+        wanted = _checked("--trials", given.trials, study)
     except (SearchError, ValueError) as error:
         parser.error(str(error))
     except DataError as error:
