@@ -258,7 +258,8 @@ def _origin() -> dict[str, str]:
         return subprocess.run([*here, *command], capture_output=True, text=True).stdout.strip()
 
     try:
-        changes = git("status", "--porcelain", "--untracked-files=no", "../*.py", ".")
+        code = ("../*.py", ".", ":(exclude)records")
+        changes = git("status", "--porcelain", "--untracked-files=no", *code)
         commit = git("rev-parse", "--short=12", "HEAD") + ("+changes" if changes else "")
     except FileNotFoundError:  # no git here
         commit = ""
