@@ -10,20 +10,34 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 ONE_THREAD = {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
 
-# For each line of its input it starts a child that calls ``work`` with the words of the line,
-# writes its id, waits for it and writes how it ended. A fork takes milliseconds where a fresh
-# process would take seconds to import PyTorch.
+# For each line "start WORDS" of its input it starts a child that calls ``work`` with the words,
+# and writes its id; for a line "ended ID" it waits for that child and writes how it ended. A fork
+# takes milliseconds where a fresh process would take seconds to import PyTorch.
 FORKING = """
-import os, sys
+import contextlib, os, signal, sys, time
 
+codes = {}
+
+def reap(*_):
+    with contextlib.suppress(ChildProcessError):
+        while (found := os.waitpid(-1, os.WNOHANG))[0]:
+            codes[found[0]] = os.waitstatus_to_exitcode(found[1])
+
+signal.signal(signal.SIGCHLD, reap)
 print("ready", flush=True)
 for line in sys.stdin:
+    command, *words = line.split()
+    if command == "ended":
+        while int(*words) not in codes:
+            time.sleep(0.0005)
+        print(codes.pop(int(*words)), flush=True)
+        continue
     child = os.fork()
     if not child:
-        work(*line.split())
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        work(*words)
         os._exit(0)
     print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
@@ -46,12 +60,13 @@ def forking(program):
 
 def start(parent, *words):
     """Start a child; the id of its process."""
-    print(*words, file=parent.stdin, flush=True)
+    print("start", *words, file=parent.stdin, flush=True)
     return int(parent.stdout.readline())
 
 
-def ended(parent):
-    """The exit code of the child, negative if it was killed."""
+def ended(parent, child):
+    """Wait for a child; its exit code, negative if it was killed."""
+    print("ended", child, file=parent.stdin, flush=True)
     return int(parent.stdout.readline())
 
 

@@ -95,8 +95,7 @@ def writing(folder, file):
 @pytest.mark.parametrize("kind", ["SGD", "Adam", "normalised"])
 def test_killed_at_any_moment(parent, tmp_path, kind):
     """At random, in the middle of writing, and soon after a file is written, in turn."""
-    start(parent, kind, "-", tmp_path / "whole.npz")
-    assert ended(parent) == 0
+    assert ended(parent, start(parent, kind, "-", tmp_path / "whole.npz")) == 0
 
     folder = tmp_path / "kept"
     folder.mkdir()
@@ -114,7 +113,7 @@ def test_killed_at_any_moment(parent, tmp_path, kind):
             time.sleep(random.uniform(0, 0.1))
         with contextlib.suppress(ProcessLookupError):  # it came to its end
             os.kill(child, signal.SIGKILL)
-        code = ended(parent)
+        code = ended(parent, child)
         for path in folder.iterdir():
             if path != file:
                 path.unlink()

@@ -856,8 +856,7 @@ def parent():
 
 def test_killed_at_any_moment(parent, tmp_path):
     """At random, and in the middle of writing, in turn, each time after some states were kept."""
-    start(parent, "-", tmp_path / "whole")
-    assert ended(parent) == 0
+    assert ended(parent, start(parent, "-", tmp_path / "whole")) == 0
     folder = tmp_path / "kept"
     folder.mkdir()
     file, result = folder / "run.checkpoint", tmp_path / "resumed"
@@ -877,7 +876,7 @@ def test_killed_at_any_moment(parent, tmp_path):
             time.sleep(random.uniform(0, 0.02))
         with contextlib.suppress(ProcessLookupError):  # it came to its end
             os.kill(child, signal.SIGKILL)
-        code = ended(parent)
+        code = ended(parent, child)
         for path in folder.iterdir():
             if path != file:
                 path.unlink()

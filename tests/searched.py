@@ -1,0 +1,88 @@
+"""Studies for the tests of searches: cheap ones, which files in the working folder hold.
+
+A trial that comes to a place leaves the file ``PLACE NUMBER PROCESS`` in the folder ``marks`` and
+waits while there is a file ``hold PLACE`` or ``hold PLACE NUMBER``. So a worker is surely in the
+middle of a trial when it is killed.
+"""
+
+import dataclasses
+import os
+import time
+from pathlib import Path
+
+import optuna
+
+from lrsched.lab.search import Study, grid, random, tpe
+
+BEAT = 0.3  # seconds
+VALUES = (3, 1, 4, 15, 9, 2, 6, 5, 35, 8, 97, 93)
+
+
+def reach(trial, place):
+    marks = Path("marks")
+    marks.mkdir(exist_ok=True)
+    (marks / f"{place} {trial.number} {os.getpid()}").touch()
+    while Path(f"hold {place}").exists() or Path(f"hold {place} {trial.number}").exists():
+        time.sleep(0.005)
+
+
+def one(trial):
+    x = trial.suggest_int("x", 0, 100)
+    reach(trial, "middle")
+    return (x - 30.5) ** 2
+
+
+def two(trial):
+    x = trial.suggest_float("x", -1, 1)
+    reach(trial, "between")
+    y = trial.suggest_float("y", 1e-4, 1, log=True)
+    reach(trial, "middle")
+    return x**2 + y
+
+
+def long(trial):
+    x = trial.suggest_int("x", 0, 100)
+    time.sleep(0.03)
+    return (x - 30.5) ** 2
+
+
+def pruned(trial):
+    """Odd values are pruned after their second step."""
+    x = trial.suggest_int("x", 0, 100)
+    for step in range(4):
+        trial.report(x / (step + 1), step)
+        if x % 2 and step == 1:
+            raise optuna.TrialPruned
+    return x / 4
+
+
+def no_number(trial):
+    trial.suggest_int("x", 0, 100)
+    return float("nan")
+
+
+def failing(trial):
+    raise ZeroDivisionError(f"trial {trial.number}")
+
+
+GRID = Study(one, grid("x", VALUES), most=len(VALUES), settings={"of": "one"}, heartbeat=BEAT)
+RANDOM = Study(two, random(3), heartbeat=BEAT)
+TPE = Study(two, tpe(3, n_startup_trials=4), heartbeat=BEAT)
+LONG = Study(long, grid("x", range(30)), most=30, heartbeat=BEAT)
+PRUNED = dataclasses.replace(GRID, objective=pruned)
+NO_NUMBER = dataclasses.replace(GRID, objective=no_number)
+FAILING = dataclasses.replace(GRID, objective=failing)
+PATIENT = dataclasses.replace(GRID, heartbeat=60.0)  # longer than a test may take
+OTHER = dataclasses.replace(GRID, settings={"of": "another", "more": [1]})
+
+
+def made():
+    """A study that is made when it is asked for."""
+    return GRID
+
+
+def with_argument(argument):
+    raise AssertionError
+
+
+NONE = 3
