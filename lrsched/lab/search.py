@@ -20,8 +20,10 @@ import importlib
 import json
 import math
 import os
+import re
 import signal
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +33,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 import optuna
+from filelock import FileLock
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import (
     ExperimentalWarning,
@@ -40,7 +43,7 @@ from optuna.exceptions import (
 from optuna.samplers import BaseSampler, PartialFixedSampler, RandomSampler, TPESampler
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages._heartbeat import BaseHeartbeat
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study as OptunaStudy
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -250,7 +253,7 @@ def _checked(name: str, trials: Any, study: Study) -> int:
 
 def _join(study: Study, name: str, storage: BaseStorage) -> OptunaStudy:
     """The study in the storage, made there if need be."""
-    settings = {**study.settings, "heartbeat": study.heartbeat}
+    settings = json.loads(json.dumps({**study.settings, "heartbeat": study.heartbeat}))
     shared = optuna.create_study(
         study_name=name,
         storage=storage,
@@ -303,7 +306,11 @@ class _Worker:
             lost = [trial for trial in failed if len(_before(trial)) >= RETRIES]
             if len(failed) > len(lost):
                 for trial in failed:
-                    self.again(self.shared, copy.deepcopy(trial))  # it changes what it is given
+                    again = copy.deepcopy(trial)  # it changes what it is given
+                    # All is drawn again: had it been stopped between two draws, the second
+                    # would get what was the first.
+                    again.params, again.distributions = {}, {}
+                    self.again(self.shared, again)
                 continue
             left = [trial for trial in counted if not trial.state.is_finished()]
             if sum(not _before(trial) for trial in counted) < self.wanted:
@@ -343,7 +350,13 @@ class _Worker:
 
         try:
             self.shared.optimize(objective, 1, catch=(_Surplus,), callbacks=[self.report])
-        except Exception:
+        except Exception as raised:
+            # An error while Optuna tells a result is hidden by one of its own.
+            hidden: BaseException | None = raised
+            while hidden and not error:
+                if isinstance(hidden, (_Stopped, OSError, StorageInternalError)):
+                    raise hidden from None
+                hidden = hidden.__context__
             # Optuna says in several ways that a trial cannot be told because it has failed.
             told = error is None or isinstance(error, UpdateFinishedTrialError)
             if begun is None or not told:
@@ -382,8 +395,11 @@ class _SignsOfLife(BaseHeartbeat):
         self._seen: dict[int, tuple[Any, float]] = {}
 
     def record_heartbeat(self: Any, trial_id: int) -> None:
-        # Others may take this worker for dead: it learns of it at the end of its trial.
-        with suppress(UpdateFinishedTrialError):
+        if not threading.main_thread().is_alive():
+            raise SystemExit  # stopped by a signal before Optuna could end this thread
+        # Others may take this worker for dead, or the storage be out of reach: the worker learns
+        # of it at the end of its trial.
+        with suppress(UpdateFinishedTrialError, StorageInternalError, OSError):
             self.set_trial_system_attr(trial_id, "sign_of_life", time.time())
 
     def _get_stale_trial_ids(self: Any, study_id: int) -> list[int]:
@@ -405,22 +421,25 @@ class _SignsOfLife(BaseHeartbeat):
 
 
 class _JournalFile(JournalFileBackend):
-    """Optuna's journal, where a line that a dying worker left half-written is cut off.
+    """Optuna's journal, which a worker that dies while it writes leaves as it was.
 
-    The next line would else be written behind it, and the journal could not be read again.
+    The lock ends with its process; Optuna's own would hold all others up for 30 seconds. A line
+    that is left half-written is cut off: the next would be written behind it, and the journal
+    could not be read again.
     """
 
+    def __init__(self, path: str) -> None:
+        self._lines: Any = FileLock(f"{path}.lock", poll_interval=0.002)
+        super().__init__(path, self._lines)
+
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        self._lock.acquire()
-        try:
+        with self._lines:
             with open(self._file_path, "r+b") as file:
                 end = file.seek(0, os.SEEK_END)
                 if end and file.seek(end - 1) and file.read() != b"\n":
                     file.seek(0)
                     file.truncate(file.read().rfind(b"\n") + 1)
-        finally:
-            self._lock.release()
-        super().append_logs(logs)
+            super().append_logs(logs)
 
 
 class _Journal(_SignsOfLife, JournalStorage):
@@ -452,7 +471,7 @@ def _journal(path: str) -> BaseStorage:
             with open(file, "rb") as opened:
                 if (line := opened.readline()) and not _is_entry(line):
                     raise SearchError(f"storage {path!r} is a file, but not a journal of Optuna")
-        return _Journal(_JournalFile(file, JournalFileOpenLock(file)))
+        return _Journal(_JournalFile(file))
     except OSError as error:
         raise SearchError(f"storage {path!r} cannot be opened: {error.strerror}") from error
     except ValueError as error:
@@ -472,8 +491,9 @@ def _database(address: str) -> BaseStorage:
 
     try:
         url = sqlalchemy.engine.make_url(address)
-    except sqlalchemy.exc.ArgumentError as error:
-        raise SearchError(f"storage {address!r} is no address of a database") from error
+    except (sqlalchemy.exc.ArgumentError, ValueError) as error:
+        hidden = re.sub("//.*@", "//***@", address)
+        raise SearchError(f"storage {hidden!r} is no address of a database") from error
     shown = url.render_as_string(hide_password=True)
     settings = {} if url.drivername.startswith("sqlite") else {"connect_timeout": 10}
     try:
@@ -490,12 +510,15 @@ def _database(address: str) -> BaseStorage:
     except sqlalchemy.exc.DBAPIError as error:
         reason = str(error.orig).strip().splitlines()[0]
         raise SearchError(f"storage {shown!r} cannot be reached: {reason}") from error
+    # A server that was started again has closed the connections: each is tried before its use.
+    engine_settings = {"connect_args": settings, "pool_pre_ping": True}
     for attempt in range(5):
         try:
-            return _Database(address, engine_kwargs={"connect_args": settings})
-        except sqlalchemy.exc.DBAPIError:  # others make the tables at this moment
+            return _Database(address, engine_kwargs=engine_settings)
+        except sqlalchemy.exc.DBAPIError as error:  # others make the tables at this moment
             if attempt == 4:
-                raise
+                reason = str(error.orig).strip().splitlines()[0]
+                raise SearchError(f"storage {shown!r} cannot be used: {reason}") from error
             time.sleep(0.2 * 2**attempt)
     raise AssertionError
 
@@ -606,9 +629,9 @@ def named(name: str) -> Study:
         return STUDIES[name]()
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise SearchError(f"--study {name!r} cannot be had: {error}") from error
-    found = found if isinstance(found, Study) or not callable(found) else found()
+        found = found if isinstance(found, Study) or not callable(found) else found()
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise SearchError(f"--study {name!r} gives no Study: {error}") from error
     if not isinstance(found, Study):
         raise SearchError(f"--study {name!r} must be a lrsched.lab.search.Study, got {found!r}")
     return found
@@ -660,8 +683,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="the finished trials that the study shall have in the end, of all workers together",
     )
     given = parser.parse_args(arguments)
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, _stop)
+    before = {each: signal.signal(each, _stop) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return _run(parser, given)
+    except _Stopped as stopped:
+        _say("stopped: the trial is run again by another worker, or by the next")
+        return 128 + int(stopped.args[0])
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
     try:
         study = named(given.study)
         wanted = _checked("--trials", given.trials, study)
@@ -673,9 +706,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shared = work(study, given.study, open_storage(given.storage), wanted, _say)
     except (SearchError, StorageInternalError, OSError) as error:
         return _failed(parser, error)
-    except _Stopped as stopped:
-        _say("stopped: the trial is run again by another worker, or by the next")
-        return 128 + int(stopped.args[0])
     _say(f"{wanted} trials are finished")
     with suppress(ValueError):  # all of them pruned
         best = shared.best_trial
