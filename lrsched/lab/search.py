@@ -29,7 +29,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import numpy as np
 import optuna
@@ -429,11 +429,11 @@ class _JournalFile(JournalFileBackend):
     """
 
     def __init__(self, path: str) -> None:
-        self._lines: Any = FileLock(f"{path}.lock", poll_interval=0.002)
-        super().__init__(path, self._lines)
+        self._file_lock = FileLock(f"{path}.lock", poll_interval=0.002)
+        super().__init__(path, cast(Any, self._file_lock))
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        with self._lines:
+        with self._file_lock:
             with open(self._file_path, "r+b") as file:
                 end = file.seek(0, os.SEEK_END)
                 if end and file.seek(end - 1) and file.read() != b"\n":
