@@ -54,7 +54,7 @@ book: $(ENV)
 	@$(BIN)/jupyter-book build _build/site -W -n --keep-going -q
 	@rm -rf $(SITE) && mv _build/site/_build/html $(SITE)
 	$(call say,checking the pages)
-	@$(BIN)/pytest -q tests/pages
+	@$(BIN)/pytest -q -n $(JOBS) tests/pages
 	$(call say,the book is at $(SITE)/index.html; make serve opens it)
 
 test: test-package test-chapters

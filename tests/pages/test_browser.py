@@ -66,23 +66,15 @@ def test_page(site, browser, address, width, theme):
         assert page.evaluate(UNSET_FORMULAS) == []
         for figure in page.locator("div.cell_output img:visible").all():
             assert figure.evaluate("image => image.complete && image.naturalWidth > 0")
-            assert inside(page, figure) == outside(page, figure), "a box around the figure"
+            above, within = edge(page, figure)
+            assert within == above, "a box around the figure"
         assert elsewhere == []
 
 
-def inside(page, figure):
-    """The colour of the figure's own background, in its corner."""
-    return colour(page, figure, 3)
-
-
-def outside(page, figure):
-    """The colour of the page, just above the figure."""
-    return colour(page, figure, -3)
-
-
-def colour(page, figure, down):
+def edge(page, figure):
+    """The colours of the page just above the figure, and of its own background in its corner."""
     figure.evaluate(SHOW_TOP)
     box = figure.bounding_box()
-    clip = {"x": box["x"] + 3, "y": box["y"] + down, "width": 1, "height": 1}
-    picture = page.screenshot(clip=clip)
-    return Image.open(io.BytesIO(picture)).convert("RGB").getpixel((0, 0))
+    clip = {"x": box["x"] + 3, "y": box["y"] - 3, "width": 1, "height": 7}
+    picture = Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB")
+    return picture.getpixel((0, 0)), picture.getpixel((0, 6))
