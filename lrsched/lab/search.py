@@ -115,7 +115,8 @@ def random(seed: int) -> Callable[[int], BaseSampler]:
 def tpe(seed: int, **settings: Any) -> Callable[[int], BaseSampler]:
     """``optuna.samplers.TPESampler``: with one worker, the same draws each time.
 
-    With more the draws depend on which trials have been finished by then.
+    With more the draws depend on which trials have been finished by then, and so do those of a
+    trial that is run again.
     """
     return lambda index: TPESampler(seed=_seed(seed, index), **settings)
 
