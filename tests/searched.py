@@ -7,6 +7,7 @@ middle of a trial when it is killed.
 
 import dataclasses
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -56,6 +57,17 @@ def pruned(trial):
     return x / 4
 
 
+def leaves(trial):
+    """Asked to stop right before Optuna would end the thread of its signs of life."""
+
+    def join(thread):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)  # a signal is heard when the next line begins
+
+    optuna.storages._heartbeat.HeartbeatThread.join = join
+    return float(trial.suggest_int("x", 0, 100))
+
+
 def no_number(trial):
     trial.suggest_int("x", 0, 100)
     return float("nan")
@@ -70,6 +82,7 @@ RANDOM = Study(two, random(3), heartbeat=BEAT)
 TPE = Study(two, tpe(3, n_startup_trials=4), heartbeat=BEAT)
 LONG = Study(long, grid("x", range(30)), most=30, heartbeat=BEAT)
 PRUNED = dataclasses.replace(GRID, objective=pruned)
+LEAVES = dataclasses.replace(GRID, objective=leaves)
 NO_NUMBER = dataclasses.replace(GRID, objective=no_number)
 FAILING = dataclasses.replace(GRID, objective=failing)
 PATIENT = dataclasses.replace(GRID, heartbeat=60.0)  # longer than a test may take

@@ -470,6 +470,15 @@ def test_asked_to_stop_while_it_tells(command, monkeypatch):
     assert [t.params["x"] for t in finished(trials_of("j", "searched:GRID"))] == [3, 4, 1]
 
 
+def test_asked_to_stop_while_a_sign_of_life_is_due(workers):
+    """The thread that gives them ends with the worker."""
+    team = workers("journal", "LEAVES", 1)
+    child = team.start()
+    until(lambda: not alive(child), 20)
+    assert team.code(child) == 143
+    assert team.said(child, "err") == ""
+
+
 def test_asked_to_stop_while_it_waits(workers, folder):
     (folder / "hold middle 0").touch()
     team = workers("journal", "PATIENT", 2)
@@ -608,18 +617,24 @@ def test_a_lock_that_a_dead_worker_left(folder, workers):
 
 
 def test_one_writes_at_a_time(folder):
-    """While a worker holds the lock, others wait for it."""
+    """While a worker holds the lock, others wait for it, and leave its line alone."""
+    work(searched.GRID, "a", open_storage("other"), 1)
+    line = (folder / "other").read_bytes().splitlines(keepends=True)[0]
     holds, waits = open_storage("j"), open_storage("j")
     holds._backend._lock.acquire()
+    (folder / "j").write_bytes(line[:20])
     arguments = ([optuna.study.StudyDirection.MINIMIZE], "s")
     thread = threading.Thread(target=waits.create_new_study, args=arguments)
     thread.start()
     thread.join(0.3)
     assert thread.is_alive()
-    assert (folder / "j").read_bytes() == b""
+    assert (folder / "j").read_bytes() == line[:20]
+    (folder / "j").write_bytes(line)
     holds._backend._lock.release()
     thread.join(30)
-    assert (folder / "j").read_bytes().count(b"\n") == 1
+    assert (folder / "j").read_bytes().count(b"\n") == 2
+    with opened("j") as storage:
+        assert {study.study_name for study in storage.get_all_studies()} == {"a", "s"}
 
 
 @pytest.mark.parametrize("torn", [b'{"op_code":4', b"{", b'{"op_code":9,"worker_id":"a"}'])
