@@ -25,13 +25,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.samplers import GridSampler, RandomSampler
 from optuna.trial import TrialState, create_trial
-from torch import nn
 
 import lrsched as L
 import searched
 from killed import ONE_THREAD, ROOT, alive, ended, forking, start
 from lrsched.lab import Run, SweepPlan, digits, editions, search, train
-from lrsched.lab.history import METRICS
 from lrsched.lab.search import SearchError, Study, named, open_storage, work
 from searched import BEAT, VALUES
 
@@ -898,49 +896,6 @@ def test_settings_of_any_plain_kind():
     for trials in (1, 2):
         work(study, "s", open_storage("j"), trials)
     assert len(trials_of("j", "s")) == 2
-
-
-# Training
-
-
-class Enough(Exception):
-    pass
-
-
-def network():
-    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-
-
-RUNS = [Run(f"{rate}", L.Constant(rate), seed) for rate in (0.1, 0.3) for seed in (0, 1)]
-SMALL = {"epochs": 3, "batch_size": 300, "network": network, "group": 2, "chunk": 300}
-
-
-def test_after_epoch():
-    """Called with each group after each of its epochs, with what the history holds."""
-    calls = []
-    history = train(RUNS, digits(), after_epoch=lambda *call: calls.append(call), **SMALL)
-    assert [epochs for _, epochs, _ in calls] == [1, 2, 3] * 2
-    trained = [run for runs, epochs, _ in calls if epochs == 3 for run in runs]
-    assert sorted(map(RUNS.index, trained)) == [0, 1, 2, 3]
-    for runs, epochs, metrics in calls:
-        assert set(metrics) == set(METRICS)
-        for metric, values in metrics.items():
-            expected = [history.metrics[metric][epochs - 1, RUNS.index(run)] for run in runs]
-            np.testing.assert_array_equal(values, expected)
-
-
-def test_after_epoch_ends_a_training(tmp_path):
-    """At once; and one with a checkpoint goes on from there."""
-    calls = []
-
-    def stop(runs, epochs, metrics):
-        calls.append(epochs)
-        if len(calls) == 5:
-            raise Enough
-
-    with pytest.raises(Enough):
-        train(RUNS, digits(), after_epoch=stop, **SMALL)
-    assert calls == [1, 2, 3, 1, 2]
 
 
 # The studies of the book

@@ -930,6 +930,27 @@ def test_what_it_raises_ends_the_training():
     assert epochs == [1, 2]
 
 
+def test_a_training_that_it_ended_goes_on_from_its_checkpoint(tmp_path):
+    runs = [Run(f"{rate}", L.Constant(rate), seed) for rate in (0.1, 0.3) for seed in (0, 1)]
+    said = {"epochs": 3, "batch_size": 32, "network": mlp, "group": 2, "chunk": 32}
+    said |= {"checkpoint": tmp_path / "c", "checkpoint_seconds": 0}
+    calls = []
+
+    def stop(group, epoch, metrics):
+        calls.append(epoch)
+        if len(calls) == 5:
+            raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        train(runs, SMALL, **said, after_epoch=stop)
+    assert calls == [1, 2, 3, 1, 2]
+    resumed = train(runs, SMALL, **said, after_epoch=stop)
+    assert calls[5:] == [2, 3]  # the epoch that it ended was not kept
+    whole = train(runs, SMALL, **said | {"checkpoint": None})
+    for name in METRICS:
+        np.testing.assert_array_equal(resumed.metrics[name], whole.metrics[name])
+
+
 # How many at once
 
 

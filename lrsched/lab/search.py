@@ -14,7 +14,6 @@ does not give.
 """
 
 import argparse
-import copy
 import functools
 import importlib
 import json
@@ -288,7 +287,6 @@ class _Worker:
         self.wanted = wanted
         self.say = say
         self.waits_for: list[int] = []
-        self.again = optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)
 
     def counted(self) -> list[FrozenTrial]:
         return _counted(self.shared.get_trials(deepcopy=False), self.wanted)
@@ -304,14 +302,10 @@ class _Worker:
                 for trial in counted
                 if trial.state == TrialState.FAIL and trial.number not in repeated
             ]
-            lost = [trial for trial in failed if len(_before(trial)) >= RETRIES]
-            if len(failed) > len(lost):
-                for trial in failed:
-                    again = copy.deepcopy(trial)  # it changes what it is given
-                    # All is drawn again: had it been stopped between two draws, the second
-                    # would get what was the first.
-                    again.params, again.distributions = {}, {}
-                    self.again(self.shared, again)
+            again = [trial for trial in failed if len(_before(trial)) < RETRIES]
+            for trial in again:
+                self.begin_again(trial)
+            if again:
                 continue
             left = [trial for trial in counted if not trial.state.is_finished()]
             if sum(not _before(trial) for trial in counted) < self.wanted:
@@ -321,10 +315,23 @@ class _Worker:
             if not left:
                 break
             self.wait([trial.number for trial in left])
-        if lost:
-            numbers = ", ".join(str(trial.number) for trial in lost)
+        if failed:
+            numbers = ", ".join(str(trial.number) for trial in failed)
             raise SearchError(f"given up after {RETRIES} retries: trial {numbers}")
         return True
+
+    def begin_again(self, trial: FrozenTrial) -> None:
+        """Put a trial in the queue that repeats a failed one, with Optuna's own marks of it.
+
+        All is drawn again: had it been stopped between two draws, the second would get what was
+        the first.
+        """
+        numbers = [*_before(trial), trial.number]
+        marks = {"failed_trial": numbers[0], "retry_history": numbers}
+        waiting = optuna.create_trial(
+            state=TrialState.WAITING, user_attrs=trial.user_attrs, system_attrs=marks
+        )
+        self.shared.add_trial(waiting)
 
     def wait(self, numbers: list[int]) -> None:
         """Others run these trials: see a little later whether they still live."""
@@ -509,8 +516,7 @@ def _database(address: str) -> BaseStorage:
             "pip install psycopg[binary] for postgresql, pymysql for mysql+pymysql"
         ) from error
     except sqlalchemy.exc.DBAPIError as error:
-        reason = str(error.orig).strip().splitlines()[0]
-        raise SearchError(f"storage {shown!r} cannot be reached: {reason}") from error
+        raise SearchError(f"storage {shown!r} cannot be reached: {_reason(error)}") from error
     # A server that was started again has closed the connections: each is tried before its use.
     engine_settings = {"connect_args": settings, "pool_pre_ping": True}
     for attempt in range(5):
@@ -518,10 +524,14 @@ def _database(address: str) -> BaseStorage:
             return _Database(address, engine_kwargs=engine_settings)
         except sqlalchemy.exc.DBAPIError as error:  # others make the tables at this moment
             if attempt == 4:
-                reason = str(error.orig).strip().splitlines()[0]
-                raise SearchError(f"storage {shown!r} cannot be used: {reason}") from error
+                raise SearchError(f"storage {shown!r} cannot be used: {_reason(error)}") from error
             time.sleep(0.2 * 2**attempt)
     raise AssertionError
+
+
+def _reason(error: Any) -> str:
+    """The first line of what the database's driver says."""
+    return str(error.orig).strip().splitlines()[0]
 
 
 @contextmanager
