@@ -604,6 +604,53 @@ def test_beginning_at_once(storage, workers):
     assert len(finished(trials)) == TRIALS
 
 
+@on("sqlite", "postgresql")
+def test_one_takes_a_waiting_trial(storage, monkeypatch):
+    """Though another one looks at it between that one's look and its hand."""
+    with opened(storage) as one, opened(storage) as other, search._quiet():
+        study = optuna.create_study(study_name="s", storage=one)
+        study.enqueue_trial({})
+        (trial,) = one.get_all_trials(study._study_id)
+        check, looked = one.check_trial_is_updatable, threading.Event()
+
+        def slow(*arguments):
+            check(*arguments)
+            looked.set()
+            time.sleep(0.5)
+
+        monkeypatch.setattr(one, "check_trial_is_updatable", slow)
+        taken = {}
+
+        def take(who):
+            taken[who] = who.set_trial_state_values(trial._trial_id, TrialState.RUNNING)
+
+        thread = threading.Thread(target=take, args=[one])
+        thread.start()
+        assert looked.wait(30)
+        take(other)
+        thread.join(30)
+        assert taken == {one: True, other: False}
+
+
+def test_a_surplus_trial_that_others_took_for_dead(monkeypatch):
+    """It is nobody's loss, and no word is said of it."""
+    real, said, taken = search._Worker.counted, [], []
+
+    def counted(worker):
+        running = worker.shared.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        if not running or taken:
+            return real(worker)
+        taken.extend(trial.number for trial in running)
+        worker.shared._storage.set_trial_state_values(running[0]._trial_id, TrialState.FAIL)
+        return []
+
+    monkeypatch.setattr(search._Worker, "counted", counted)
+    whole = work(searched.GRID, "s", open_storage("j"), 2, said.append)
+    assert taken == [0]
+    assert [t.params.get("x") for t in finished(whole.get_trials())] == [3, 1]
+    assert [line.split(":")[0] for line in said] == ["trial 1", "trial 2"]
+
+
 def test_a_lock_that_a_dead_worker_left(folder, workers):
     """It is taken over, if after a time."""
     team = workers("journal", "GRID", 2)

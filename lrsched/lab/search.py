@@ -366,12 +366,13 @@ class _Worker:
                     raise hidden from None
                 hidden = hidden.__context__
             # Optuna says in several ways that a trial cannot be told because it has failed.
-            told = error is None or isinstance(error, UpdateFinishedTrialError)
+            told = error is None or isinstance(error, (_Surplus, UpdateFinishedTrialError))
             if begun is None or not told:
                 raise
             if self.shared.get_trials(deepcopy=False)[begun].state != TrialState.FAIL:
                 raise
-            self.say("this worker was silent for too long: its trial is run by another")
+            if not isinstance(error, _Surplus):
+                self.say("this worker was silent for too long: its trial is run by another")
 
     def report(self, _: OptunaStudy, trial: FrozenTrial) -> None:
         if trial.state == TrialState.FAIL:
@@ -503,7 +504,8 @@ def _database(address: str) -> BaseStorage:
         hidden = re.sub("//.*@", "//***@", address)
         raise SearchError(f"storage {hidden!r} is no address of a database") from error
     shown = url.render_as_string(hide_password=True)
-    settings = {} if url.drivername.startswith("sqlite") else {"connect_timeout": 10}
+    sqlite = url.get_backend_name() == "sqlite"
+    settings = {"timeout": 60} if sqlite else {"connect_timeout": 10}
     try:
         engine = sqlalchemy.create_engine(url, connect_args=settings)
         engine.connect().close()
@@ -521,12 +523,33 @@ def _database(address: str) -> BaseStorage:
     engine_settings = {"connect_args": settings, "pool_pre_ping": True}
     for attempt in range(5):
         try:
-            return _Database(address, engine_kwargs=engine_settings)
+            storage = _Database(address, engine_kwargs=engine_settings)
+            if sqlite:
+                _one_at_a_time(storage.engine)
+            return storage
         except sqlalchemy.exc.DBAPIError as error:  # others make the tables at this moment
             if attempt == 4:
                 raise SearchError(f"storage {shown!r} cannot be used: {_reason(error)}") from error
             time.sleep(0.2 * 2**attempt)
     raise AssertionError
+
+
+def _one_at_a_time(engine: Any) -> None:
+    """Transactions of SQLite lock the database before they read, not only when they write.
+
+    It has no locks on rows. Two workers would both find a trial waiting, and both take it.
+    """
+    import sqlalchemy
+
+    def connect(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # else Python begins transactions in its own way
+
+    def begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    sqlalchemy.event.listen(engine, "connect", connect)
+    sqlalchemy.event.listen(engine, "begin", begin)
+    engine.dispose()  # the connections that were made before
 
 
 def _reason(error: Any) -> str:
