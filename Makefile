@@ -1,63 +1,61 @@
 # make help  lists what can be made. All of it goes into .venv and _build.
 
 PYTHON  ?= python3
-EDITION := $(or $(LRSCHED_EDITION),quick)
 PORT    ?= 8000
 JOBS    ?= 2
-export LRSCHED_EDITION := $(EDITION)
 
 # Notebooks run in a folder of their own: a relative path would not be found from there.
 ifdef LRSCHED_DATA_DIR
 export LRSCHED_DATA_DIR := $(abspath $(LRSCHED_DATA_DIR))
 endif
 
+# Pages are of the quick edition, whatever the reader's shell says; make record trains the full one.
+export LRSCHED_EDITION := quick
 # Two notebooks run at a time; one thread each makes training repeat bit for bit.
 export MKL_NUM_THREADS := 1
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 export TF_NUM_INTEROP_THREADS := 1
 export TF_NUM_INTRAOP_THREADS := 1
-# Keep TensorFlow's log and progress bars off the pages, and the reader's own settings out of the runs.
+# Keep TensorFlow's log, progress bars and the search for a GPU off the pages, and the reader's
+# own settings out of the runs.
 export TF_CPP_MIN_LOG_LEVEL := 3
 export TQDM_DISABLE := 1
+export PYTHONWARNINGS := ignore:CUDA initialization:UserWarning,ignore:Can't initialize NVML:UserWarning
 export KERAS_BACKEND := tensorflow
 export JUPYTER_PREFER_ENV_PATH := 1
 
 BIN      := .venv/bin
 ENV      := .venv/ready
 CHAPTERS := $(patsubst book/%.ipynb,%,$(wildcard book/*.ipynb))
-EXECUTED := $(CHAPTERS:%=_build/executed/$(EDITION)/%.ipynb)
+EXECUTED := $(CHAPTERS:%=_build/executed/%.ipynb)
+WHEEL    := _build/wheel/ready
 SITE     := _build/html
 ON_ALL_CORES := env -u MKL_NUM_THREADS -u OMP_NUM_THREADS -u OPENBLAS_NUM_THREADS
 say       = @echo "==> $(1)"
 
-.PHONY: help book test test-package test-chapters serve benchmark record address clean executed FORCE
+.PHONY: help book test test-package test-book test-thorough serve benchmark record address clean \
+        executed pages FORCE
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make book       build the book into $(SITE) (LRSCHED_EDITION=full for the full edition)"
-	@echo "make test       lint, types, unit tests, and every notebook"
-	@echo "make serve      open the built book at http://localhost:$(PORT)"
-	@echo "make benchmark  measure what a schedule costs, and training side by side"
-	@echo "make record     train the full edition and write its records (two hours on two cores)"
+	@echo "make book           run every notebook and build the book into $(SITE)"
+	@echo "make test           lint, types, unit tests, every notebook, and the built pages"
+	@echo "make test-thorough  the tests that draw their inputs, with many more of them, at random"
+	@echo "make serve          open the built book at http://localhost:$(PORT)"
+	@echo "make benchmark      measure what a schedule costs, and training side by side"
+	@echo "make record         train at full size and write the records (hours on two cores)"
 	@echo "make address URL=https://github.com/you/repository"
-	@echo "                set the public address everywhere"
-	@echo "make clean      remove all that was made"
-	@echo "PYTHON=python3.12 chooses the Python that .venv is made from"
+	@echo "                    set the public address everywhere"
+	@echo "make clean          remove all that was made"
+	@echo "PYTHON=python3.12 chooses the Python that .venv is made from, JOBS=4 what runs at once"
 
 book: $(ENV)
 	@$(MAKE) --no-print-directory -j$(JOBS) executed
-	$(call say,building the pages ($(EDITION) edition))
-	@rm -rf _build/site && mkdir -p _build/site
-	@cp -R _config.yml _toc.yml book _build/site
-	@cp $(EXECUTED) _build/site/book
-	@$(BIN)/jupyter-book build _build/site -W -n --keep-going -q
-	@rm -rf $(SITE) && mv _build/site/_build/html $(SITE)
-	$(call say,checking the pages)
-	@$(BIN)/pytest -q -n $(JOBS) tests/pages
+	@$(MAKE) --no-print-directory pages
 	$(call say,the book is at $(SITE)/index.html; make serve opens it)
 
-test: test-package test-chapters
+test: test-package test-book
 	$(call say,all tests passed)
 
 test-package: $(ENV)
@@ -67,12 +65,16 @@ test-package: $(ENV)
 	$(call say,types)
 	@$(BIN)/mypy
 	$(call say,unit tests and doctests)
-	@$(BIN)/pytest -q -n $(JOBS) -m "not colab" --ignore=tests/pages
+	@$(BIN)/pytest -q -n $(JOBS) --ignore=tests/pages
 
-test-chapters: $(ENV)
+test-book: $(ENV)
 	@$(MAKE) --no-print-directory -j$(JOBS) executed
-	$(call say,every chapter as Colab runs it)
-	@$(BIN)/pytest -q -n $(JOBS) -m colab tests/test_colab.py
+	@$(MAKE) --no-print-directory pages
+	$(call say,checking the pages)
+	@$(BIN)/pytest -q -n $(JOBS) tests/pages
+
+test-thorough: $(ENV)
+	@HYPOTHESIS_PROFILE=thorough $(BIN)/pytest -q -n $(JOBS) -m hypothesis --ignore=tests/pages
 
 serve:
 	@test -f $(SITE)/index.html || $(MAKE) --no-print-directory book
@@ -96,18 +98,36 @@ clean:
 	rm -rf .venv _build
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-# One execution of a notebook serves as its test and as the source of its page.
+# One execution of a notebook is its test, the source of its page, and the proof that it runs
+# on Colab.
 executed: $(EXECUTED)
 
-$(EXECUTED): _build/executed/$(EDITION)/%.ipynb: _build/inputs/%.txt | $(ENV)
-	@$(BIN)/python book/execute.py book/$*.ipynb $@
+$(EXECUTED): _build/executed/%.ipynb: _build/inputs/%.txt $(WHEEL) | $(ENV)
+	@$(BIN)/python book/execute.py book/$*.ipynb $(@D) $(dir $(WHEEL))*.whl
 
-# All that an executed notebook rests on, by content: this file changes only with it. Time
-# stamps alone would miss a removed module or an older copy put back.
-$(CHAPTERS:%=_build/inputs/%.txt): _build/inputs/%.txt: FORCE
+$(WHEEL): _build/inputs/wheel.txt | $(ENV)
+	@rm -rf $(@D)
+	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir=$(@D) .
+	@touch $@
+
+pages: $(SITE)/index.html
+
+$(SITE)/index.html: _build/inputs/pages.txt | $(ENV)
+	$(call say,building the pages)
+	@rm -rf _build/site && mkdir -p _build/site
+	@cp -R _config.yml _toc.yml book _build/site
+	@cp $(EXECUTED) _build/site/book
+	@$(BIN)/jupyter-book build _build/site -W -n --keep-going -q
+	@rm -rf $(SITE) && mv _build/site/_build/html $(SITE)
+
+# All that a target rests on, by content: these files change only with it. Time stamps alone
+# would miss a removed module or an older copy put back.
+$(CHAPTERS:%=_build/inputs/%.txt): rests_on = book/$(*F).ipynb book/execute.py requirements.txt
+_build/inputs/wheel.txt: rests_on = pyproject.toml lrsched
+_build/inputs/pages.txt: rests_on = _config.yml _toc.yml requirements.txt book _build/executed
+_build/inputs/%.txt: FORCE
 	@mkdir -p $(@D)
-	@find lrsched -type f ! -path '*/__pycache__/*' | LC_ALL=C sort \
-		| xargs cksum book/$*.ipynb book/execute.py pyproject.toml requirements.txt > $@.new
+	@find $(rests_on) -type f ! -path '*/__pycache__/*' | LC_ALL=C sort | xargs cksum > $@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 # Matplotlib builds its font cache on first use and says so on stderr: not in a chapter.

@@ -1,53 +1,96 @@
-"""Execute one notebook with nbmake and keep the result if it is fit for a page.
+"""Execute one notebook as Colab does and keep the result if it is fit for a page.
 
-    python book/execute.py SOURCE.ipynb TARGET.ipynb
+    python book/execute.py SOURCE.ipynb TARGET_FOLDER WHEEL
 
-The same run is the notebook's test and the source of its page. It happens in an empty
-folder, so a chapter cannot come to rest on files that a reader on Colab does not have.
-The Makefile sets the rest of its surroundings: threads, log levels, edition.
+One run, by nbmake, is the notebook's test, the source of its page, and the proof that
+it runs on Colab: it happens in an empty folder and in an environment that has the
+packages of this one, but neither lrsched nor the tools of the book. Its first cell
+installs lrsched from the wheel, as on Colab from the repository; nothing else may be
+fetched. The Makefile sets the rest of the surroundings: threads, log levels, edition.
 """
 
+import functools
+import json
 import os
-import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
+import time
+import venv
+from fnmatch import fnmatch
 from pathlib import Path
 
 import nbformat
 
-# In seconds, for each cell: in the full edition one may train for more than an hour.
-CELL_TIMEOUT = 4 * 3600
+CELL_TIMEOUT = 1800  # seconds
+NOT_ON_COLAB = ["*lrsched*", "myst_nb*", "jupyter_book*", "nbmake*", "hypothesis*"]
+WHERE = "import lrsched\n\nprint(lrsched.__file__)"
 
 
-def execute(source, work):
-    """Run `source` in the folder `work`; return the result, or exit as nbmake did."""
-    copy = work / source.name
-    shutil.copyfile(source, copy)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--quiet",
-        "-p",
-        "no:cacheprovider",
-        "-c",
-        os.devnull,
-        "--rootdir=.",
-    ]
-    command += ["--nbmake", "--overwrite", f"--nbmake-timeout={CELL_TIMEOUT}"]
-    command += [source.name]
-    done = subprocess.run(
-        command,
-        cwd=work,
-        env=os.environ | {"IPYTHONDIR": str(work / "ipython")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+def environment_of_colab(home):
+    """Make an environment without lrsched; return its Python.
+
+    Its packages are linked one by one. With a path to the main site-packages, pip would
+    find lrsched installed there.
+    """
+    venv.create(home, symlinks=True, with_pip=False)
+    target = Path(sysconfig.get_path("purelib", vars={"base": home}))
+    for folder in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
+        for entry in Path(folder).iterdir():
+            if not any(fnmatch(entry.name, name) for name in NOT_ON_COLAB):
+                (target / entry.name).symlink_to(entry)
+    return home / "bin" / "python"
+
+
+def kernel_for(python, folder):
+    """Make a folder in which Jupyter finds this Python as the kernel "python3"."""
+    launch = [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    spec = {"argv": launch, "display_name": "Python 3", "language": "python"}
+    kernel = folder / "kernels" / "python3"
+    kernel.mkdir(parents=True)
+    (kernel / "kernel.json").write_text(json.dumps(spec))
+    return folder
+
+
+def execute(source, wheel, work):
+    """Run a notebook in the folder `work`; return the result, or exit as nbmake did."""
+    python = environment_of_colab(work / "environment")
+    environment = {
+        key: value for key, value in os.environ.items() if key != "PYTHONPATH"
+    }
+    environment |= {
+        "IPYTHONDIR": str(work / "ipython"),
+        "JUPYTER_PATH": str(kernel_for(python, work / "jupyter")),
+        "LRSCHED_SOURCE": str(wheel),
+        "PIP_NO_INDEX": "1",
+    }
+    content = work / "content"
+    content.mkdir()
+    run = functools.partial(
+        subprocess.run, cwd=content, env=environment, capture_output=True, text=True
     )
+    without = run([python, "-c", "import lrsched"])
+    if "No module named 'lrsched'" not in without.stderr:
+        sys.exit(
+            f"lrsched can be imported before {source} installs it {without.stderr}"
+        )
+    copy = content / source.name
+    notebook = nbformat.read(source, as_version=4)
+    notebook.cells.append(nbformat.v4.new_code_cell(WHERE))
+    nbformat.write(notebook, copy)
+    nbmake = [sys.executable, "-m", "pytest", "--quiet", "-p", "no:cacheprovider"]
+    nbmake += ["-c", os.devnull, "--rootdir=.", "--nbmake", "--overwrite"]
+    done = run([*nbmake, f"--nbmake-timeout={CELL_TIMEOUT}", copy.name])
     if done.returncode:
-        sys.exit(f"{done.stdout}\n{source} failed.")
-    return nbformat.read(copy, as_version=4)
+        sys.exit(f"{done.stdout}{done.stderr}\n{source} failed.")
+    notebook = nbformat.read(copy, as_version=4)
+    imported = Path(notebook.cells.pop().outputs[0].text.strip())
+    if not imported.is_relative_to(python.parents[1]) or imported.is_symlink():
+        sys.exit(
+            f"{source} ran with {imported}, not with what its first cell installed"
+        )
+    return notebook
 
 
 def join_streams(notebook):
@@ -79,12 +122,13 @@ def problems(notebook):
                     )
 
 
-def main(source, target):
+def main(source, folder, wheel):
     print(f"==> {source}: executing", flush=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    begun = time.monotonic()
+    folder.mkdir(parents=True, exist_ok=True)
     # Not below _build: nbmake takes no notebook from there.
     with tempfile.TemporaryDirectory(prefix="lrsched-") as work:
-        notebook = execute(source, Path(work))
+        notebook = execute(source, wheel.resolve(), Path(work))
     join_streams(notebook)
     found = list(problems(notebook))
     if found:
@@ -92,11 +136,12 @@ def main(source, target):
     for cell in notebook.cells:
         # Time stamps: two runs must give the same file.
         cell.metadata.pop("execution", None)
+    target = folder / source.name
     draft = target.with_suffix(".part")
     nbformat.write(notebook, draft)
     draft.replace(target)
-    print(f"==> {source}: passed", flush=True)
+    print(f"==> {source}: passed in {time.monotonic() - begun:.0f} s", flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(*map(Path, sys.argv[1:]))

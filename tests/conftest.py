@@ -1,6 +1,7 @@
-"""Settings for all tests: hypothesis profiles, one thread, a quiet TensorFlow.
+"""Settings for all tests: hypothesis profiles, a quiet TensorFlow, and frameworks side by side.
 
-``HYPOTHESIS_PROFILE=thorough pytest`` draws forty times as many examples, at random.
+By default each run draws the same examples. ``make test-thorough`` draws forty times as many,
+at random.
 """
 
 import os
@@ -14,12 +15,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from hypothesis import HealthCheck, configuration, settings
 
+from lrsched import triton_first  # noqa: F401  # before a test imports TensorFlow or PyTorch
+
 configuration.set_hypothesis_home_dir(Path(__file__).parents[1] / "_build" / "hypothesis")
 
 checks = [HealthCheck.too_slow, HealthCheck.filter_too_much]
-settings.register_profile("default", max_examples=25, deadline=None, suppress_health_check=checks)
-settings.register_profile("ci", settings.get_profile("default"), derandomize=True)
-settings.register_profile("thorough", settings.get_profile("default"), max_examples=1000)
-settings.load_profile(
-    os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "default")
+settings.register_profile(
+    "default", max_examples=25, deadline=None, suppress_health_check=checks, derandomize=True
 )
+settings.register_profile(
+    "thorough", settings.get_profile("default"), max_examples=1000, derandomize=False
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

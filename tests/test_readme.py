@@ -1,24 +1,71 @@
-"""The README's Python runs, and its picture is what its script draws."""
+"""The README's Python runs and trains what it promises; its picture is what its script draws."""
 
 import re
 import runpy
 from pathlib import Path
 
 import pytest
+import torch
+
+import lrsched as L
+from lrsched import lab
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+PYTORCH, KERAS, VALUES, TRAIN, SWEEP = BLOCKS
 
 
-@pytest.mark.parametrize("code", BLOCKS, ids=lambda code: code.split("\n")[0])
-def test_example_runs(code):
-    exec(compile(code, "README.md", "exec"), {})
+def run(code):
+    """The names that a block defines."""
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)
+    return names
 
 
-def test_examples_stay_short():
-    """Five lines schedule an optimizer."""
-    for code in BLOCKS[:2]:
-        assert len([line for line in code.splitlines() if line and line[0] != "#"]) <= 5
+@pytest.mark.parametrize("seed", range(3))
+def test_pytorch(seed):
+    torch.manual_seed(seed)
+    assert run(PYTORCH)["accuracy"] > 0.94
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_keras(seed):
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    names = run(KERAS)
+    assert names["accuracy"] > 0.94
+    assert int(names["optimizer"].iterations) == pytest.approx(1000, abs=20)
+
+
+def test_the_schedule_is_for_another_network_too():
+    """The book's LeNet on the digits, with the momentum of the examples."""
+    lines = [re.findall("schedule = .*|momentum=0.9", code) for code in (PYTORCH, KERAS)]
+    assert lines[0] == lines[1]
+    schedule = run(f"import lrsched\n{lines[0][0]}")["schedule"]
+    runs = [lab.Run("", schedule, seed) for seed in range(3)]
+    data, momentum = lab.digits(), lab.SGD(0.9)
+    history = lab.train(runs, data, epochs=25, batch_size=32, optimizer=momentum, group=1, chunk=32)
+    assert (history.final("test_accuracy")[""] > 0.94).all()
+
+
+def test_values():
+    schedule = run(VALUES)["schedule"]
+    assert schedule == L.Cosine(0.3, 20).warmup(5)
+    assert "# array([0.  , 0.3 , 0.15, 0.  ])" in VALUES
+    assert schedule([0, 5, 15, 25]) == pytest.approx([0, 0.3, 0.15, 0])
+
+
+def test_train():
+    for accuracies in run(TRAIN)["history"].final("test_accuracy").values():
+        assert (accuracies > 0.85).all()
+
+
+def test_sweep():
+    names = run(SWEEP)
+    table, variance = names["table"], names["lab"].polynomial().test.targets.var()
+    losses = table[table.epoch == 40].groupby(["network", "schedule"]).test_loss.median()
+    assert (losses < 0.6 * float(variance)).all()
 
 
 def test_picture_is_fresh(tmp_path):

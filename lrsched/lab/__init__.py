@@ -3,6 +3,9 @@
 ``pip install 'lrsched[lab]'``. The rest of the package never imports it.
 """
 
+from .. import triton_first  # noqa: F401  # before PyTorch
+
+# isort: split
 from .claims import interval, ratio, verdict
 from .data import Data, DataError, Regression, Rows, Split, digits, fashion_mnist, polynomial
 from .editions import Plan, SweepPlan, edition, plan
