@@ -19,7 +19,7 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from .namespaces import LAST_STEP
+from .namespaces import LAST_STEP, is_real, real_array, to_float
 
 __all__ = [
     "Boundaries",
@@ -38,13 +38,10 @@ __all__ = [
     "Several",
     "Whole",
     "check_fields",
+    "number",
 ]
 
 Check = Callable[[str, Any], Any]
-
-
-def _is_real(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
 
 
 @dataclass(frozen=True)
@@ -72,12 +69,9 @@ class Real:
         return " ".join(["a finite number", " and ".join(bounds)]).strip()
 
     def __call__(self, name: str, value: Any) -> int | float:
-        if not _is_real(value):
+        if not is_real(value):
             raise TypeError(f"{name} must be {self.wanted}, got {value!r}")
-        try:
-            number = float(value)
-        except OverflowError:  # an int beyond the largest float
-            number = math.inf
+        number = to_float(value)
         too_low = number <= self.low if self.low_excluded else number < self.low
         if not math.isfinite(number) or too_low or number >= self.high:
             raise ValueError(f"{name} must be {self.wanted}, got {value!r}")
@@ -100,17 +94,21 @@ class AsFloat:
 
 @dataclass(frozen=True)
 class Whole:
-    """An integer of at least ``low``."""
+    """An integer of at least ``low``, and at most ``high``."""
 
     low: int = 0
+    high: int | None = None
 
     def __call__(self, name: str, value: Any) -> int:
         wanted = f"an integer of at least {self.low}"
-        if not isinstance(value, numbers.Integral) or isinstance(value, bool | np.bool_):
+        if self.high is not None:
+            wanted += f" and at most {self.high}"
+        if not isinstance(value, numbers.Integral) or not is_real(value):
             raise TypeError(f"{name} must be {wanted}, got {value!r}")
-        if value < self.low:
+        whole = int(value)
+        if whole < self.low or (self.high is not None and whole > self.high):
             raise ValueError(f"{name} must be {wanted}, got {value!r}")
-        return int(value)
+        return whole
 
 
 @dataclass(frozen=True)
@@ -176,6 +174,18 @@ def flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError(f"{name} must be True or False, got {value!r}")
     return bool(value)
+
+
+def number(name: str, value: Any, wanted: str = "a number") -> float:
+    """The float in a number, or in an array or a tensor of a single one."""
+    if is_real(value):
+        return to_float(value)
+    try:
+        if isinstance(value, list | tuple):
+            raise TypeError
+        return float(real_array(name, value).item())
+    except (TypeError, ValueError):  # no numbers, or several
+        raise TypeError(f"{name} must be {wanted}, got {value!r}") from None
 
 
 _number = AsFloat(Real(low=0))

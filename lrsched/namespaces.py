@@ -9,11 +9,14 @@ is of the namespace and the second may be a Python number.
 import math
 import numbers
 import sys
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 LAST_STEP = 2**53 - 1
 """The last step of those that float64 counts one by one; a schedule is not defined past it."""
@@ -134,16 +137,15 @@ class _Torch:
     def float64(self, x: Any) -> Any:
         return x.to(self._torch.float64)
 
-    def _tensor(self, values: Sequence[float], device: Any) -> Any:
-        return self._torch.tensor(values, dtype=self._torch.float64, device=device)
+    def _tensor(self, values: Sequence[float], like: Any) -> Any:
+        return like.new_tensor(values, dtype=self._torch.float64)
 
     def count_reached(self, boundaries: Sequence[float], t: Any) -> Any:
-        return self._torch.searchsorted(
-            self._tensor(boundaries, t.device), t.contiguous(), right=True
-        )
+        return self._torch.searchsorted(self._tensor(boundaries, t), t.contiguous(), right=True)
 
     def take(self, values: Sequence[float], index: Any) -> Any:
-        return self._tensor(values, index.device)[index]
+        flat = self._tensor(values, index).index_select(0, index.reshape(-1))
+        return flat.reshape(index.shape)
 
 
 class _TensorFlow:
@@ -194,42 +196,33 @@ def evaluate(formula: Formula, step: Any) -> Any:
     """Rates of ``formula`` at ``step``, in the namespace that ``step`` belongs to.
 
     Raises TypeError for a step that is no number and no array of numbers, and
-    ValueError for steps that are negative, NaN, or 2**53 and more. Inside a compiled
-    graph steps have no values to check yet.
+    ValueError for steps that are negative, NaN, or 2**53 and more. Where a graph is
+    compiled or traced, steps have no values to check yet.
     """
-    if isinstance(step, numbers.Real) and not isinstance(step, bool | np.bool_):
-        number = int(step) if isinstance(step, numbers.Integral) else float(step)
+    if is_real(step):
+        number = to_float(step)
         if not 0 <= number <= LAST_STEP:
             raise _bad_step(step)
-        return formula(NUMBERS, float(number))
-    if isinstance(step, list | tuple | range):
-        try:
-            step = np.asarray(step)
-        except ValueError as error:  # rows of different lengths
-            raise TypeError(f"step must be a number or an array of numbers: {error}") from None
-    if isinstance(step, np.ndarray):
-        return _evaluate_numpy(formula, step)
+        return formula(NUMBERS, number)
     # A tensor's framework has been imported by whoever made the tensor.
-    torch = sys.modules.get("torch")
+    torch, tf = sys.modules.get("torch"), sys.modules.get("tensorflow")
+    counters: Any = getattr(sys.modules.get("keras"), "Variable", ())
     if torch is not None and isinstance(step, torch.Tensor):
         return _evaluate_torch(torch, formula, step)
-    tf = sys.modules.get("tensorflow")
+    if torch is not None and "torch.fx" in sys.modules and isinstance(step, torch.fx.Proxy):
+        return formula(_Torch(torch), step.to(torch.float64))
     if tf is not None and isinstance(step, tf.Tensor | tf.Variable):
         return _evaluate_tensorflow(tf, formula, step)
-    raise TypeError(f"step must be a number or an array of numbers of at least 0, got {step!r}")
+    if isinstance(step, counters):  # an optimizer's own count
+        return evaluate(formula, step.value)
+    return _evaluate_numpy(formula, real_array("step", step))
 
 
 def _bad_step(value: Any) -> ValueError:
     return ValueError(f"step must be a number of at least 0 and below 2**53, got {value}")
 
 
-def _bad_dtype(dtype: Any) -> TypeError:
-    return TypeError(f"step must hold real numbers, got an array of {dtype}")
-
-
-def _evaluate_numpy(formula: Formula, step: Any) -> Any:
-    if step.dtype.kind not in "iuf":
-        raise _bad_dtype(step.dtype)
+def _evaluate_numpy(formula: Formula, step: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     flat = step.reshape(-1)
     rates = np.empty(flat.shape)
     for start in range(0, flat.size, BLOCK):
@@ -241,21 +234,25 @@ def _evaluate_numpy(formula: Formula, step: Any) -> Any:
 
 
 def _evaluate_torch(torch: Any, formula: Formula, step: Any) -> Any:
-    if step.dtype == torch.bool or step.is_complex():
-        raise _bad_dtype(step.dtype)
+    _check_torch(torch, "step", step)
     t = step.to(torch.float64)
     # Reading a value from an accelerator would stall it, and a graph has none to read.
-    if t.device.type == "cpu" and not torch.compiler.is_compiling():
-        bad = t[~((t >= 0) & (t <= LAST_STEP))]
-        if bad.numel():
-            raise _bad_step(bad[0].item())
+    graph = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    if t.device.type == "cpu" and not graph:
+        allowed = (t >= 0) & (t <= LAST_STEP)
+        try:
+            fine = bool(allowed.all())
+        except RuntimeError:  # nor has a tensor under vmap, or one that make_fx follows
+            fine = True
+        if not fine:
+            raise _bad_step(t[~allowed][0].item())
     return formula(_Torch(torch), t)
 
 
 def _evaluate_tensorflow(tf: Any, formula: Formula, step: Any) -> Any:
     step = tf.convert_to_tensor(step)
     if not (step.dtype.is_integer or step.dtype.is_floating):
-        raise _bad_dtype(step.dtype.name)
+        raise _bad_dtype("step", step.dtype.name)
     t = tf.cast(step, tf.float64)
     if hasattr(t, "numpy"):  # eager
         values = t.numpy()
@@ -263,3 +260,115 @@ def _evaluate_tensorflow(tf: Any, formula: Formula, step: Any) -> Any:
         if bad.size:
             raise _bad_step(bad[0])
     return formula(_TensorFlow(tf), t)
+
+
+# Numbers as users have them
+
+
+def is_real(value: Any) -> bool:
+    """Whether this is one real number. NumPy counts its time spans as integers; they are not."""
+    return isinstance(value, _REAL) and not isinstance(value, _NOT_REAL)
+
+
+_REAL = (int, float, numbers.Real, Decimal)
+_NOT_REAL = (bool, np.bool_, np.timedelta64)
+
+
+def to_float(value: Any) -> float:
+    """The float nearest to a real number: infinite beyond the largest."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+    except ValueError:  # a signalling NaN of decimal
+        return math.nan
+
+
+def real_array(name: str, value: Any) -> npt.NDArray[Any]:
+    """Real numbers as a plain NumPy array of the same shape, whatever holds them.
+
+    That is an array, a buffer, a list (nested, of mixed types), a tensor with values, or an
+    object that NumPy can make an array of, such as a pandas column. Raises TypeError for
+    anything else, and where a mask, a unit or a type that is no number's would be lost.
+    """
+    torch = sys.modules.get("torch")
+    if isinstance(value, range):
+        value = np.asarray(value)
+    elif isinstance(value, Sequence) and not isinstance(value, _NO_LIST):
+        value = _listed(name, value)
+    elif torch is not None and isinstance(value, torch.Tensor):
+        _check_torch(torch, name, value)
+        try:
+            value = value.detach().to("cpu", torch.float64).numpy()
+        except RuntimeError as error:  # a tensor without values
+            raise _no_numbers(name, value) from error
+    elif not isinstance(value, np.ndarray):
+        value = _converted(name, value)
+    if np.ma.is_masked(value):
+        raise TypeError(f"{name} must have no masked values, got {value!r}")
+    if type(value) not in _PLAIN:
+        kind = type(value).__name__
+        raise TypeError(
+            f"{name} must be a plain array: what a {kind} adds to it, such as a unit, would be "
+            f"lost; got {value!r}"
+        )
+    if value.dtype.kind == "O":
+        for item in value.flat:
+            if not is_real(item):
+                raise TypeError(f"{name} must hold real numbers, got {item!r}")
+        return np.array([to_float(item) for item in value.flat]).reshape(value.shape)
+    if value.dtype.kind not in "iuf":
+        raise _bad_dtype(name, value.dtype)
+    return np.asarray(value)
+
+
+_NO_LIST = (str, bytes, bytearray, memoryview, array)
+_PLAIN = (np.ndarray, np.memmap, np.matrix, np.ma.MaskedArray)
+
+
+def _listed(name: str, values: Sequence[Any]) -> npt.NDArray[Any]:
+    if {*map(type, values)} <= {int, float}:
+        return np.asarray(values)
+    if all(map(is_real, values)):
+        return np.array([to_float(value) for value in values])
+    rows = [
+        np.array(to_float(value)) if is_real(value) else real_array(f"{name}[{k}]", value)
+        for k, value in enumerate(values)
+    ]
+    if len({row.shape for row in rows}) > 1:
+        raise TypeError(f"{name} must have rows of the same length, got {values!r}")
+    return np.stack(rows)
+
+
+def _converted(name: str, value: Any) -> npt.NDArray[Any]:
+    if not (hasattr(value, "__array__") or isinstance(value, memoryview | array)):
+        raise _no_numbers(name, value)
+    dtype = getattr(value, "dtype", None)
+    if getattr(dtype, "kind", "i") not in "iuf" and not isinstance(dtype, np.dtype):
+        # What pandas calls a category becomes an array of numbers without a word.
+        raise _bad_dtype(name, dtype)
+    for unit in ("unit", "units"):
+        if hasattr(value, unit):
+            raise TypeError(f"{name} must have no {unit}, which would be lost, got {value!r}")
+    try:
+        return np.asanyarray(value)
+    except Exception as error:  # whatever another library raises
+        raise _no_numbers(name, value) from error
+
+
+def _check_torch(torch: Any, name: str, tensor: Any) -> None:
+    if tensor.dtype == torch.bool or tensor.is_complex() or tensor.is_quantized:
+        raise _bad_dtype(name, tensor.dtype)
+    if isinstance(tensor, torch.masked.MaskedTensor):
+        raise TypeError(f"{name} must have no mask, which would be lost, got {tensor!r}")
+    if tensor.layout != torch.strided or tensor.is_nested:
+        kind = "a nested one" if tensor.is_nested else f"one with layout {tensor.layout}"
+        raise TypeError(f"{name} must be a dense tensor, got {kind}")
+
+
+def _no_numbers(name: str, value: Any) -> TypeError:
+    return TypeError(f"{name} must be a number or an array of numbers of at least 0, got {value!r}")
+
+
+def _bad_dtype(name: str, dtype: Any) -> TypeError:
+    return TypeError(f"{name} must hold real numbers, got an array of {dtype}")

@@ -4,9 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-import numpy as np
-
-from .arguments import AsFloat, Choice, Number, Rate, Real, Whole, check_fields
+from .arguments import AsFloat, Choice, Number, Rate, Real, Whole, check_fields, number
 
 __all__ = ["Plateau"]
 
@@ -80,12 +78,7 @@ class Plateau:
 
         Raises TypeError for a metric that is no number (a tensor of one element is one).
         """
-        if isinstance(metric, str | bytes | bool | np.bool_):
-            raise TypeError(f"metric must be a number, got {metric!r}")
-        try:
-            value = float(metric)
-        except (TypeError, ValueError):
-            raise TypeError(f"metric must be a number, got {metric!r}") from None
+        value = number("metric", metric)
         if self._is_better(value):
             self.best = value
             self.bad_updates = 0

@@ -1,19 +1,25 @@
 """Schedules for PyTorch optimizers."""
 
+from . import triton_first  # noqa: F401  # before PyTorch
+
+# isort: split
+import functools
+import inspect
 import math
-from collections.abc import Iterable, Sequence
-from itertools import repeat
+from collections.abc import Sequence
 from operator import mul
 from typing import Any, cast
+from weakref import WeakMethod, WeakValueDictionary
 
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from .arguments import Whole
+from .arguments import Optional, Real, Several, Whole, number
 from .composition import Scaled
-from .namespaces import NUMBERS
-from .schedule import Schedule
+from .namespaces import LAST_STEP, NUMBERS
+from .schedule import Schedule, from_dict
 
 __all__ = ["ScheduleLR", "scheduler", "set_rate"]
 
@@ -27,19 +33,25 @@ def scheduler(
 
     It sets the rate of step 0 at once. Call ``step()`` after each ``optimizer.step()`` for
     a schedule over steps, or after each epoch for one over epochs. The schedule gives the
-    rate itself, not a factor: the ``lr`` with which the optimizer was made is not used.
+    rate itself, not a factor: the ``lr`` with which the optimizer was made is not used, but
+    kept as ``initial_lr``, where PyTorch's own schedulers look for it.
 
     Args:
-        optimizer: any ``torch.optim.Optimizer``. Rates held as tensors stay those tensors.
-        schedule: one schedule for all parameter groups, also for those added later, or a
-            list with one schedule per group.
+        optimizer: any ``torch.optim.Optimizer``. Rates held as tensors stay those tensors;
+            only where groups of different schedules share one, each is given its own.
+        schedule: one schedule for all parameter groups, also for those added later, which
+            get its rate as they are added; or a list with one schedule per group.
         last_epoch: the last step that was done, -1 for none: with 99 the training goes on
             at the rate of step 100. Not needed with ``load_state_dict``.
 
     Raises:
-        TypeError: an argument of the wrong kind.
-        ValueError: a list whose length is not the number of groups, or a ``last_epoch``
-            below -1.
+        TypeError: an argument of the wrong kind, or a rate held as a tensor that is not of
+            floating-point numbers, has several, or has no memory.
+        ValueError: a list whose length is not the number of groups, a ``last_epoch`` below
+            -1, or a rate beyond the largest number of the tensor that is to hold it.
+
+        Later calls raise the same, and for a schedule of your own also where its rate is not
+        a finite number of at least 0. A call that fails changes nothing.
 
     >>> import lrsched, lrsched.pytorch, torch
     >>> model = torch.nn.Linear(2, 1)
@@ -54,22 +66,79 @@ def scheduler(
     return ScheduleLR(optimizer, schedule, last_epoch)
 
 
-def set_rate(optimizer: Optimizer, rate: float) -> None:
+def set_rate(optimizer: Optimizer, rate: Any) -> None:
     """Set the rate of all parameter groups, in place where it is held as a tensor.
 
     For rates that are no function of the step:
     ``set_rate(optimizer, plateau.update(validation_loss))``.
+
+    Raises TypeError for a rate that is no number (an array or a tensor of one element is
+    one), ValueError for one that is negative, infinite or NaN, and both as :func:`scheduler`
+    does for tensors that cannot hold it; the optimizer is then as it was.
     """
-    for group in optimizer.param_groups:
-        _set_group_rate(group, rate)
+    groups = optimizer.param_groups
+    _write(groups, [_checked("rate", rate)] * len(groups))
 
 
-def _set_group_rate(group: dict[str, Any], rate: float) -> None:
-    lr = group["lr"]
+_INFINITE = math.inf
+_RATE = Real(low=0, largest=_INFINITE)
+_HELD = Optional(Several(_RATE))
+
+
+def _checked(name: str, rate: Any) -> float:
+    return float(_RATE(name, number(name, rate, _RATE.wanted)))
+
+
+def _write(groups: list[dict[str, Any]], rates: list[float], apart: bool = False) -> None:
+    """Set the rates of parameter groups; with ``apart``, none shares its tensor with another."""
+    _check_tensors(groups, rates)
+    if apart:
+        _part(groups)
+    with torch.inference_mode():  # which can write any tensor, one that requires a gradient too
+        for group, rate in zip(groups, rates, strict=True):
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+
+def _check_tensors(groups: list[dict[str, Any]], rates: list[float]) -> None:
+    """Refuse a tensor that cannot hold the rate of its group."""
+    for group, rate in zip(groups, rates, strict=True):
+        lr = group["lr"]
+        if not isinstance(lr, Tensor):
+            continue
+        usable = lr.is_floating_point() and lr.layout == torch.strided and not lr.is_meta
+        if not usable or lr.numel() != 1:
+            raise TypeError(
+                "optimizer: an 'lr' that is a tensor must be a dense floating-point tensor of "
+                f"one element, to hold the rate {rate!r}, got {lr!r}"
+            )
+        if rate > torch.finfo(lr.dtype).max:
+            raise ValueError(
+                f"optimizer: an 'lr' that is a tensor must be able to hold the rate {rate!r}, "
+                f"got one of {lr.dtype}, which ends at {torch.finfo(lr.dtype).max:g}"
+            )
+
+
+def _part(groups: list[dict[str, Any]]) -> None:
+    taken = set()
+    for group in groups:
+        lr = group["lr"]
+        if isinstance(lr, Tensor):
+            if lr.data_ptr() in taken:
+                group["lr"] = _kept(lr).requires_grad_(lr.requires_grad)
+            taken.add(group["lr"].data_ptr())
+
+
+def _kept(lr: Any) -> Any:
+    """A rate as it is now: plain, and apart from the optimizer's."""
     if isinstance(lr, Tensor):
-        lr.fill_(rate)
-    else:
-        group["lr"] = rate
+        return lr.detach().clone()
+    try:
+        return number("lr", lr)
+    except TypeError:  # an optimizer's own sign, such as None
+        return lr
 
 
 class ScheduleLR(LRScheduler):
@@ -87,9 +156,9 @@ class ScheduleLR(LRScheduler):
     ) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {optimizer!r}")
-        last_epoch = Whole(low=-1)("last_epoch", last_epoch)
+        last_epoch = Whole(-1, LAST_STEP - 1)("last_epoch", last_epoch)
         if isinstance(schedule, Schedule):
-            self.schedule: Schedule | tuple[Schedule, ...] = schedule
+            self.schedule: Schedules = schedule
         elif isinstance(schedule, list | tuple) and all(isinstance(s, Schedule) for s in schedule):
             self.schedule = tuple(schedule)
         else:
@@ -99,29 +168,44 @@ class ScheduleLR(LRScheduler):
             )
         self._plan = _plan(self.schedule)
         self.optimizer = optimizer
-        for group, rate in zip(optimizer.param_groups, self._rates(0), strict=True):
-            group["initial_lr"] = rate
-        super().__init__(optimizer, last_epoch)
+        _check_tensors(optimizer.param_groups, self._rates(last_epoch + 1))
+        new = [group for group in optimizer.param_groups if "initial_lr" not in group]
+        try:
+            for group in new:
+                group["initial_lr"] = _kept(group["lr"])
+            super().__init__(optimizer, last_epoch)
+        except BaseException:
+            for group in new:
+                group.pop("initial_lr", None)
+            raise
+        _follow(self)
 
-    def _rates(self, step: int) -> Iterable[float]:
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Copies, and what is unpickled, follow their own optimizer."""
+        self.__dict__.update(state)
+        _follow(self)
+
+    def _rates(self, step: int) -> list[float]:
         """The rate of each parameter group at a step."""
         groups = len(self.optimizer.param_groups)
         distinct, which, factors = self._plan
-        t = float(step)
-        if which is None:  # one schedule for all: the usual case, kept fast
-            return repeat(distinct[0].rate(NUMBERS, t), groups)
-        if len(which) != groups:
+        if which is not None and len(which) != groups:
             raise ValueError(
                 f"schedule must be one schedule or a list of {groups}, one for each parameter "
                 f"group of the optimizer, got {len(which)}"
             )
-        if len(distinct) == 1:
-            rates: Iterable[float] = repeat(distinct[0].rate(NUMBERS, t), groups)
-        else:
-            each = [schedule.rate(NUMBERS, t) for schedule in distinct]
-            rates = [each[index] for index in which]
+        t = float(step) if step > 0 else 0.0  # SequentialLR has one wait at step -1
+        each = [schedule.rate(NUMBERS, t) for schedule in distinct]
+        for rate in each:
+            if type(rate) is not float or not 0.0 <= rate < _INFINITE:
+                names = (f"the rate of {schedule!r} at step {step}" for schedule in distinct)
+                each = list(map(_checked, names, each))
+                break
+        if which is None:
+            return each * groups
+        rates = each * groups if len(each) == 1 else [each[index] for index in which]
         products = list(map(mul, rates, factors))
-        if math.inf in products:
+        if _INFINITE in products:
             return [item.rate(NUMBERS, t) for item in cast(tuple[Schedule, ...], self.schedule)]
         return products
 
@@ -132,31 +216,70 @@ class ScheduleLR(LRScheduler):
     _get_closed_form_lr = get_lr
 
     def get_last_lr(self) -> list[float | Tensor]:
-        """The rate that each parameter group of the optimizer holds now, as a float."""
-        return [float(group["lr"]) for group in self.optimizer.param_groups]
+        """The rate of each parameter group that this scheduler set last, as a float.
+
+        As with PyTorch's schedulers it is not read from the optimizer, where other code may
+        have changed it since.
+        """
+        return [float(rate) for rate in self._last_lr]
 
     def step(self, epoch: int | None = None) -> None:
         """Go on to the next step and set its rates. ``epoch`` is PyTorch's own, deprecated."""
-        if epoch is not None or self._step_count <= 1:
-            super().step(epoch)  # checks that optimizer.step() came first
+        if epoch is None and self._step_count > 1:
+            self._go_to(self.last_epoch + 1)
+            self._step_count += 1
             return
-        self._step_count += 1
-        self.last_epoch += 1
-        self._set_rates()
+        if epoch is not None:
+            epoch = Whole(high=LAST_STEP)("epoch", epoch)
+        groups = self.optimizer.param_groups
+        _check_tensors(groups, self._rates(self.last_epoch + 1 if epoch is None else epoch))
+        if self._plan[1] is not None:
+            _part(groups)
+        counts = self.last_epoch, self._step_count
+        try:
+            with torch.inference_mode():  # as in _write()
+                super().step(epoch)  # checks that optimizer.step() came first
+        except BaseException:  # a warning that is an error
+            self.last_epoch, self._step_count = counts
+            raise
+        self._last_lr = [_kept(group["lr"]) for group in groups]
 
-    def _set_rates(self) -> None:
-        rates = self._rates(self.last_epoch)
-        for group, rate in zip(self.optimizer.param_groups, rates):  # noqa: B905 as long by now
-            if type(group["lr"]) is float:
+    def _go_to(self, step: int) -> None:
+        """Set the rates of a step, faster than PyTorch's own ``step()``."""
+        rates: list[Any] = self._rates(step)
+        groups = self.optimizer.param_groups
+        for group in groups:
+            if type(group["lr"]) is not float:
+                _write(groups, rates, apart=self._plan[1] is not None)
+                rates = [_kept(group["lr"]) for group in groups]
+                break
+        else:
+            for group, rate in zip(groups, rates):  # noqa: B905 they are as many
                 group["lr"] = rate
-            else:
-                _set_group_rate(group, rate)
+        self._last_lr = rates
+        self.last_epoch = step
+
+    def _join(self) -> None:
+        """Give the group that was added last its rate. A list of schedules has none for it."""
+        if isinstance(self.schedule, Schedule) and self.last_epoch >= 0:
+            group = self.optimizer.param_groups[-1]
+            initial = _kept(group["lr"])
+            _write([group], self._rates(self.last_epoch)[-1:])
+            group.setdefault("initial_lr", initial)
+            self._last_lr = [*self._last_lr, _kept(group["lr"])]
 
     def state_dict(self) -> dict[str, Any]:
-        """The steps done and the schedules, as plain values."""
+        """The steps done and the schedules, as plain values.
+
+        ``held`` is None, or the rates that the optimizer has where they are not this
+        scheduler's: inside ``SequentialLR`` while it is another's turn, or set by hand.
+        """
+        held = [_kept(group["lr"]) for group in self.optimizer.param_groups]
         return {
             "last_epoch": self.last_epoch,
             "_step_count": self._step_count,
+            "_last_lr": self.get_last_lr(),
+            "held": None if held == self._last_lr else [float(lr) for lr in held],
             "schedule": _described(self.schedule),
         }
 
@@ -172,40 +295,104 @@ class ScheduleLR(LRScheduler):
                 f"state_dict must be the state of an lrsched scheduler, with {sorted(wanted)}, "
                 f"got {state_dict!r}"
             )
-        for name in ("last_epoch", "_step_count"):
-            Whole()(f"state_dict[{name!r}]", state_dict[name])
-        saved, own = state_dict["schedule"], _described(self.schedule)
-        if saved != own:
+        # SequentialLR has a scheduler whose turn is yet to come wait at step -1.
+        step = Whole(-1, LAST_STEP)("state_dict['last_epoch']", state_dict["last_epoch"])
+        count = Whole()("state_dict['_step_count']", state_dict["_step_count"])
+        held = _HELD("state_dict['held']", state_dict["held"])
+        try:
+            saved = _restored(state_dict["schedule"])
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"state_dict['schedule']: {error}") from error
+        if _described(saved) != _described(self.schedule):
             raise ValueError(
-                f"state_dict is of the schedule {saved}, but this scheduler has {own}; to go on "
-                f"with another schedule, make the scheduler with "
-                f"last_epoch={state_dict['last_epoch'] - 1}"
+                f"state_dict is of the schedule {saved!r}, but this scheduler has "
+                f"{self.schedule!r}; to go on with another schedule, make the scheduler with "
+                f"last_epoch={step - 1}"
             )
-        self.last_epoch = state_dict["last_epoch"]
-        self._step_count = state_dict["_step_count"]
-        self._set_rates()
+        groups = self.optimizer.param_groups
+        if held is not None:
+            if len(held) != len(groups):
+                raise ValueError(
+                    f"state_dict['held'] must be None or {len(groups)} rates, one for each "
+                    f"parameter group of the optimizer, got {len(held)}"
+                )
+            _check_tensors(groups, held)
+        self._go_to(step)
+        if held is not None:
+            _write(groups, held)
+        self._step_count = count
 
 
-def _described(schedule: Schedule | tuple[Schedule, ...]) -> Any:
+def _follow(scheduler: ScheduleLR) -> None:
+    """Have a scheduler give each group that is added to its optimizer its rate.
+
+    For this the method is wrapped, once, as PyTorch's schedulers wrap ``optimizer.step``. As
+    there, neither keeps the other alive.
+    """
+    optimizer = scheduler.optimizer
+    method = optimizer.add_param_group
+    followers = getattr(method, "followers", None)
+    if followers is None:
+        followers = WeakValueDictionary[int, ScheduleLR]()
+        original: Any = WeakMethod(method) if inspect.ismethod(method) else lambda: method
+
+        @functools.wraps(type(optimizer).add_param_group)
+        def add_param_group(param_group: dict[str, Any]) -> None:
+            original()(param_group)
+            for follower in [*followers.values()]:
+                try:
+                    follower._join()
+                except BaseException:
+                    del follower.optimizer.param_groups[-1]
+                    raise
+
+        add_param_group.followers = followers  # type: ignore[attr-defined]
+        optimizer.add_param_group = add_param_group  # type: ignore[method-assign]
+    followers[id(scheduler)] = scheduler
+
+
+Schedules = Schedule | tuple[Schedule, ...]
+
+
+def _described(schedule: Schedules) -> Any:
     if isinstance(schedule, Schedule):
         return schedule.to_dict()
     return [item.to_dict() for item in schedule]
 
 
+def _restored(described: Any) -> Schedules:
+    if isinstance(described, list | tuple):
+        return tuple(map(from_dict, described))
+    return from_dict(described)
+
+
 Plan = tuple[list[Schedule], list[int] | None, list[float]]
 
 
-def _plan(schedule: Schedule | tuple[Schedule, ...]) -> Plan:
+def _plan(schedule: Schedules) -> Plan:
     """The distinct schedules to compute, and for each group which of them and times what.
 
     Groups whose schedules are equal, or the same but for ``* factor``, share one computation.
     """
     if isinstance(schedule, Schedule):
         return [schedule], None, []
-    distinct: dict[Schedule, int] = {}
+    distinct: list[Schedule] = []
+    index: dict[Any, int] = {}
     which, factors = [], []
     for item in schedule:
         inner, factor = (item.schedule, item.factor) if isinstance(item, Scaled) else (item, 1.0)
-        which.append(distinct.setdefault(inner, len(distinct)))
+        key = _key(inner)
+        if key not in index:
+            index[key] = len(distinct)
+            distinct.append(inner)
+        which.append(index[key])
         factors.append(factor)
-    return list(distinct), which, factors
+    return distinct, which, factors
+
+
+def _key(schedule: Schedule) -> Any:
+    try:
+        hash(schedule)
+    except TypeError:  # a schedule of one's own that holds an array
+        return id(schedule)
+    return schedule

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import numbers
+import sys
 import typing
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -19,17 +20,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Schedule", "from_dict"]
 
-_registry: dict[str, type["Schedule"]] = {}
+_registry: dict[str, type["Schedule"]] = {}  # by what to_dict() calls each class
 
 
 @typing.dataclass_transform(frozen_default=True)
 class Schedule:
     r"""A learning-rate schedule: an immutable value that maps a step to a rate.
 
-    Call it with a step, counted from 0, or with an array of steps; the rates come
-    back in the same shape: a float for a number, float64 for a NumPy array, a torch
-    tensor or a TensorFlow tensor (also inside ``tf.function`` and ``torch.compile``).
-    Steps need not be whole.
+    Call it with a step, counted from 0, or with an array of steps; the rates come back in
+    the same shape: a float for a number; a float64 tensor for a torch or a TensorFlow tensor
+    (also where ``tf.function``, ``torch.compile``, ``torch.func.vmap`` or a tracer follows
+    it); a NumPy array of float64 for whatever else holds real numbers, be it a list, a NumPy
+    array or a pandas column. Steps need not be whole.
 
     A schedule of your own is a subclass that names its arguments and gives one formula;
     checks, comparison, printing, JSON, arrays and both frameworks come with it:
@@ -47,10 +49,11 @@ class Schedule:
     >>> halving([0, 10])
     array([0.8, 0.4])
 
-    Raises (when called): TypeError for a step that is no number and no array of numbers,
-    ValueError for a step that is negative, NaN, or 2**53 and more, which float64 no
-    longer counts one by one. Inside a compiled graph, and on an accelerator, steps are
-    not checked; an accelerator that has no float64 cannot compute rates.
+    Raises (when called): TypeError for a step that is no number and no array of numbers, or
+    that has a mask or a unit, ValueError for a step that is negative, NaN, or 2**53 and more,
+    which float64 no longer counts one by one. Inside a compiled or traced graph, and on an
+    accelerator, steps are not checked; an accelerator that has no float64 cannot compute
+    rates.
     """
 
     formula: typing.ClassVar[str] = ""
@@ -59,13 +62,7 @@ class Schedule:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         dataclasses.dataclass(frozen=True, repr=False)(cls)
-        other = _registry.get(cls.__name__)
-        if other is not None and other.__module__ != cls.__module__:
-            raise TypeError(
-                f"a schedule named {cls.__name__} exists in {other.__module__}; "
-                f"from_dict() needs another name for the one in {cls.__module__}"
-            )
-        _registry[cls.__name__] = cls
+        _registry[_name(cls)] = cls
 
     def __post_init__(self) -> None:
         arguments.check_fields(self)
@@ -97,19 +94,21 @@ class Schedule:
         given = [
             f"{field.name}={value!r}"
             for field in dataclasses.fields(self)  # type: ignore[arg-type]
-            if (value := getattr(self, field.name)) != field.default
+            if not _equal(value := getattr(self, field.name), field.default)
         ]
         return f"{type(self).__name__}({', '.join(given)})"
 
     def to_dict(self) -> dict[str, Any]:
         """The schedule as a dict of plain Python values that JSON can hold.
 
+        The class is named by its name alone, one of your own by ``"module:name"``.
+
         >>> import lrsched
         >>> lrsched.StepDecay(0.1, step_size=30).to_dict()
         {'class': 'StepDecay', 'base_lr': 0.1, 'step_size': 30, 'gamma': 0.1}
         """
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
-        return {"class": type(self).__name__} | {
+        return {"class": _name(type(self))} | {
             field.name: _plain(getattr(self, field.name)) for field in fields
         }
 
@@ -206,6 +205,42 @@ class Schedule:
         return None
 
 
+def _name(cls: type[Schedule]) -> str:
+    """What to_dict() calls a class: of several with one name, each by its module."""
+    if cls.__module__.partition(".")[0] == __package__:
+        return cls.__name__
+    # A process that multiprocessing spawns has its script under another name.
+    module = "__main__" if cls.__module__ == "__mp_main__" else cls.__module__
+    return f"{module}:{cls.__qualname__}"
+
+
+def _class_named(name: Any) -> type[Schedule]:
+    if isinstance(name, str) and name in _registry:
+        return _registry[name]
+    module, colon, qualname = name.partition(":") if isinstance(name, str) else ("", "", "")
+    if not colon:
+        known = ", ".join(sorted(_registry))
+        raise ValueError(f"from_dict(): 'class' must be one of {known}, got {name!r}")
+    if module == "__main__":  # a script's class, which whoever imports the script knows by module
+        same = [cls for key, cls in _registry.items() if key.endswith(f":{qualname}")]
+        if len(same) == 1:
+            return same[0]
+        raise ValueError(
+            f"from_dict(): define {qualname} here first, as in the script or notebook that the "
+            f"schedule comes from, or import the module that defines it"
+        )
+    if module in sys.modules:
+        raise ValueError(f"from_dict(): the module {module} defines no schedule {qualname}")
+    raise ValueError(f"from_dict(): import {module} first, which defines {qualname}")
+
+
+def _equal(value: Any, default: Any) -> bool:
+    try:
+        return bool(value == default)
+    except ValueError:  # an array of several, in a class of one's own
+        return False
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Schedule):
         return value.to_dict()
@@ -223,16 +258,20 @@ def from_dict(data: Mapping[str, Any]) -> Schedule:
     True
 
     Raises TypeError if ``data`` is no dict, ValueError if it names no known schedule,
-    lacks an argument or has one too many, and whatever the schedule raises for bad values.
-    A schedule class of your own is known once the module that defines it is imported.
+    lacks an argument or has one too many, or is nested too deeply for Python, and whatever
+    the schedule raises for bad values. A schedule class of your own is known once the module
+    that defines it is imported.
     """
     if not isinstance(data, Mapping):
         raise TypeError(f"from_dict() needs a dict made by to_dict(), got {data!r}")
-    name = data.get("class")
-    cls = _registry.get(name) if isinstance(name, str) else None
-    if cls is None:
-        known = ", ".join(sorted(_registry))
-        raise ValueError(f"from_dict(): 'class' must be one of {known}, got {name!r}")
+    try:
+        return _made(data)
+    except RecursionError:
+        raise ValueError("from_dict(): the schedule is nested too deeply for Python") from None
+
+
+def _made(data: Mapping[str, Any]) -> Schedule:
+    cls = _class_named(data.get("class"))
     values = {key: value for key, value in data.items() if key != "class"}
     fields = dataclasses.fields(cls)  # type: ignore[arg-type]
     unknown = values.keys() - {field.name for field in fields}
@@ -240,13 +279,13 @@ def from_dict(data: Mapping[str, Any]) -> Schedule:
     if unknown or missing:
         wrong = [f"unknown {key!r}" for key in sorted(unknown, key=str)]
         wrong += [f"missing {key!r}" for key in sorted(missing)]
-        raise ValueError(f"from_dict(): {name} has wrong arguments: {', '.join(wrong)}")
+        raise ValueError(f"from_dict(): {cls.__name__} has wrong arguments: {', '.join(wrong)}")
     return cls(**{key: _restored(value) for key, value in values.items()})
 
 
 def _restored(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return from_dict(value)
+        return _made(value)
     if isinstance(value, list):
         return [_restored(item) for item in value]
     return value

@@ -732,6 +732,10 @@ class Cyclical(Schedule):
         \min\left(\frac{u}{s_1}, \frac{s_1 + s_2 - u}{s_2}\right),
         \quad u = t \bmod (s_1 + s_2)
 
+    The rate alone is cycled. ``CyclicLR`` by default also moves the momentum (or Adam's
+    first beta), against the rate: from 0.9 where the rate is lowest to 0.8 at its peak, in
+    place of the optimizer's own. To compare the two, pass it ``cycle_momentum=False``.
+
     Args:
         base_lr: the lowest rate, :math:`\eta_0`, where each cycle begins.
         max_lr: the highest, :math:`\eta_1`, at least ``base_lr``.
@@ -802,6 +806,10 @@ class OneCycle(Schedule):
 
     with :math:`A(x, y, p)` half a cosine wave or a line from :math:`x` to :math:`y`. From
     step :math:`T - 1` on the rate stays at its end, where PyTorch raises an error.
+
+    The rate alone is cycled. ``OneCycleLR`` by default also moves the momentum (or Adam's
+    first beta), against the rate: from 0.95 down to 0.85 at the peak and back to 0.95, in
+    place of the optimizer's own. To compare the two, pass it ``cycle_momentum=False``.
 
     Args:
         max_lr: the peak, :math:`\eta_1`.

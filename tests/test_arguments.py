@@ -21,7 +21,7 @@ HUGE = 10**400  # an int that no float holds
 INNER = L.Constant(0.1)
 
 # What is wrong for each kind of argument, whatever the schedule.
-NO_NUMBER = ["0.1", True, np.True_, None, 1j, [0.1], {}, object, INNER]
+NO_NUMBER = ["0.1", True, np.True_, None, 1j, [0.1], {}, object, INNER, np.timedelta64(1, "ns")]
 NOT_FINITE = [NAN, INF, -INF, HUGE, np.float32("nan")]
 KINDS = {
     "rate": [*NO_NUMBER, *NOT_FINITE, -0.1, -1, np.float64(-1e-300)],

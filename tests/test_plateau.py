@@ -2,6 +2,7 @@
 
 import json
 import math
+from fractions import Fraction
 from types import SimpleNamespace
 
 import keras
@@ -142,14 +143,29 @@ def test_a_wrong_state_is_refused_and_changes_nothing(state):
     assert plateau.state_dict() == before
 
 
-@pytest.mark.parametrize("metric", [1.5, 1, np.float32(1.5), np.array(1.5), torch.tensor(1.5)])
+@pytest.mark.parametrize(
+    "metric",
+    [
+        1.5, 1, np.float32(1.5), np.array(1.5), np.array([1.5]), Fraction(3, 2), torch.tensor(1.5),
+        torch.tensor([1.5], requires_grad=True),
+    ],
+    ids=repr,
+)  # fmt: skip
 def test_metrics_of_any_type(metric):
     plateau = L.Plateau(0.1, patience=0, factor=0.5)
     assert [plateau.update(metric), plateau.update(metric)] == [0.1, 0.05]
     assert type(plateau.best) is float
 
 
-@pytest.mark.parametrize("metric", [None, "1.0", b"1", True, np.True_, 1j, [1.0, 2.0], {}])
+@pytest.mark.parametrize(
+    "metric",
+    [
+        None, "1.0", b"1", True, np.True_, 1j, [1.0], [1.0, 2.0], {}, np.array([1.0, 2.0]),
+        np.array("1.5"), np.array(True), np.timedelta64(1, "s"), np.ma.masked, torch.tensor(True),
+        torch.ones(2), torch.tensor(1.0, device="meta"),
+    ],
+    ids=repr,
+)  # fmt: skip
 def test_metrics_that_are_no_numbers(metric):
     plateau = L.Plateau(0.1, patience=0)
     with pytest.raises(TypeError, match="metric"):
