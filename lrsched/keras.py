@@ -1,10 +1,13 @@
 """Schedules for Keras optimizers."""
 
+from . import triton_first  # noqa: F401  # before Keras
+
+# isort: split
 from typing import Any
 
 import keras
 
-from .arguments import Choice
+from .arguments import Choice, Real
 from .schedule import Schedule, from_dict, is_schedule
 
 __all__ = ["KerasSchedule", "ScheduleCallback", "callback", "schedule"]
@@ -13,9 +16,16 @@ __all__ = ["KerasSchedule", "ScheduleCallback", "callback", "schedule"]
 def schedule(schedule: Schedule) -> "KerasSchedule":
     """A Keras ``LearningRateSchedule`` that gives an optimizer its rate at each step.
 
+    The step is the optimizer's own count, from 0, of the gradients it has taken: one a batch,
+    also where ``gradient_accumulation_steps`` batches make one update, but none for a batch
+    that a ``LossScaleOptimizer`` skips. (Keras's ``optimizer.iterations`` is another number
+    with gradient accumulation: the updates.)
+
     The rate is computed in float64 inside the compiled training step and rounded once, to
-    Keras's float type. A model compiled with it can be saved, and loaded wherever
-    ``lrsched.keras`` has been imported. Keras may run on TensorFlow or PyTorch.
+    Keras's float type; a schedule of your own is not checked there for rates that are
+    negative or not finite. A model compiled with it can be saved, and loaded wherever
+    ``lrsched.keras`` has been imported; elsewhere Keras says that it does not know
+    ``KerasSchedule``. Keras may run on TensorFlow or PyTorch.
 
     Args:
         schedule: any schedule, over steps.
@@ -40,8 +50,7 @@ class KerasSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: i
     def __call__(self, step: Any) -> Any:
         if isinstance(step, keras.Variable):  # the optimizer's own count
             step = step.value
-        rate = self.schedule(keras.ops.convert_to_tensor(step))
-        return keras.ops.cast(rate, keras.config.floatx())
+        return keras.ops.convert_to_tensor(self.schedule(step), keras.config.floatx())
 
     def __repr__(self) -> str:
         return f"lrsched.keras.schedule({self.schedule!r})"
@@ -57,21 +66,31 @@ class KerasSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: i
 def callback(schedule: Schedule, per: str = "epoch") -> "ScheduleCallback":
     """A Keras callback that sets the optimizer's rate before each epoch or each batch.
 
-    The rate it set is in the logs, and so in the history, as ``learning_rate``; the rates
-    of all epochs or batches are in its attribute ``rates``.
+    The rates that the optimizer had, of each epoch or of each batch (each execution, with
+    ``steps_per_execution``) of the last ``fit``, are in the callback's attribute ``rates``; the
+    last one is in the logs of the epoch, and so in the history, as ``learning_rate``.
+
+    Of two callbacks that set the rate at the same moment, as ``LearningRateScheduler`` does
+    before each epoch, the later one in the list wins. ``ReduceLROnPlateau`` has no effect
+    beside this callback, which sets the rate anew before the next epoch or batch.
 
     Args:
         schedule: any schedule, over epochs or over batches.
         per: "epoch": the step is Keras's number of the epoch, which ``fit`` counts from
-            ``initial_epoch``. "batch": the step is the number of batches the optimizer has
-            seen, as for a ``LearningRateSchedule``, so that it goes on counting in a second
-            ``fit`` and in a loaded model. A model compiled with ``steps_per_execution`` gets
-            one rate for each execution.
+            ``initial_epoch``, and with ``BackupAndRestore`` from the epoch that it restored.
+            "batch": the step is the one that :func:`schedule` would be given, the number of
+            gradients that the optimizer has taken. It is read from the optimizer before each
+            batch, so it is saved, loaded and restored with the optimizer, goes on in a second
+            ``fit``, and starts at 0 with a new optimizer; ``train_on_batch`` counts, and so do
+            both runs of an epoch that was interrupted and is run again. With
+            ``steps_per_execution`` the batches of one execution share the rate of the first.
 
     Raises:
         TypeError: a ``schedule`` that is none; when training starts, an optimizer whose
-            rate is a ``LearningRateSchedule`` and cannot be set.
-        ValueError: another ``per``.
+            rate cannot be set: a ``LearningRateSchedule`` or a function gives it, or it is a
+            ``MultiOptimizer``, which has several.
+        ValueError: another ``per``; in training, before the rate is set, a rate of your own
+            schedule that is negative or not finite.
 
     >>> import lrsched, lrsched.keras
     >>> decay = lrsched.keras.callback(lrsched.Exponential(0.1, 0.9), per="epoch")
@@ -87,36 +106,62 @@ class ScheduleCallback(keras.callbacks.Callback):  # type: ignore[misc]
         self.schedule = is_schedule("schedule", schedule)
         self.per = Choice(("epoch", "batch"))("per", per)
         self.rates: list[float] = []
-        self._epoch_start = self._next_step = 0
+        self._recorded = True
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        optimizer = self.model.optimizer
-        held = getattr(optimizer, "_learning_rate", None)
-        if isinstance(held, keras.optimizers.schedules.LearningRateSchedule):
+        optimizer = self._optimizer()
+        # Keras gives the variable that holds the rate, or what a schedule made of the step.
+        if not isinstance(getattr(optimizer, "learning_rate", None), keras.Variable):
             raise TypeError(
-                f"the optimizer's learning_rate must be a number for a callback to set it, "
-                f"got the schedule {held!r}"
+                f"the optimizer's learning_rate must be a number for a callback to set it; that "
+                f"of {type(optimizer).__name__} comes from a LearningRateSchedule or a function, "
+                f"or it has not exactly one"
             )
-        self.rates = []
-        updates = int(keras.ops.convert_to_numpy(optimizer.iterations))
-        self._next_step = updates * (optimizer.gradient_accumulation_steps or 1)
+        if self.per == "batch":
+            self._count()  # or refuse, before anything is changed
+        self.rates, self._recorded = [], True
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._epoch_start = self._next_step
         if self.per == "epoch":
             self._set(epoch)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if self.per == "batch":
-            self._set(self._epoch_start + batch)
+            self._set(int(keras.ops.copy(self._count())))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self._next_step = self._epoch_start + batch + 1
+        # Before the batch it is not known: a callback behind this one may set another rate,
+        # and Keras announces a batch even where the data turn out to have ended.
+        if not self._recorded:
+            self.rates.append(float(keras.ops.copy(self._optimizer().learning_rate)))
+            self._recorded = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if logs is not None and self.rates:
             logs["learning_rate"] = self.rates[-1]
 
     def _set(self, step: int) -> None:
-        self.model.optimizer.learning_rate = self.schedule(step)
-        self.rates.append(float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)))
+        rate = Real(low=0)(f"the rate of {self.schedule!r} at step {step}", self.schedule(step))
+        self._optimizer().learning_rate = float(rate)
+        self._recorded = False
+
+    def _optimizer(self) -> Any:
+        """The optimizer that updates the weights: a ``LossScaleOptimizer`` counts nothing."""
+        optimizer = self.model.optimizer
+        while hasattr(optimizer, "inner_optimizer"):
+            optimizer = optimizer.inner_optimizer
+        return optimizer
+
+    def _count(self) -> Any:
+        """The variable that a ``LearningRateSchedule`` would be given as the step.
+
+        Keras's ``iterations`` is this only where each batch makes an update.
+        """
+        optimizer = self._optimizer()
+        for variable in optimizer.variables:
+            if variable.name == "iteration":
+                return variable
+        raise TypeError(
+            f'per="batch" needs an optimizer whose variables have one named "iteration", as '
+            f"those of Keras have; got {type(optimizer).__name__}"
+        )
