@@ -22,10 +22,13 @@ INSTALL_CELL = """\
 # On Colab this installs the companion package; elsewhere it does nothing.
 import importlib.util
 import os
+import subprocess
+import sys
 
 if importlib.util.find_spec("lrsched") is None:
     source = os.environ.get("LRSCHED_SOURCE", "git+{address}")
-    %pip install --quiet {{source}}"""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, {packages}], check=True)"""
 COLAB_LACKS = {"optuna"}  # of what the lab needs
 
 every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -89,8 +92,8 @@ def test_first_code_cell_installs_the_package(path):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     ranges = project["optional-dependencies"]["lab"]
     lacking = [each for each in ranges if Requirement(each).name in COLAB_LACKS & imported(path)]
-    expected = INSTALL_CELL.format(address=address)
-    assert first.source == " ".join([expected, *(f'"{each}"' for each in lacking)])
+    packages = ", ".join(["source", *(f'"{each}"' for each in lacking)])
+    assert first.source == INSTALL_CELL.format(address=address, packages=packages)
     assert first.metadata.tags == ["hide-cell"]
 
 
