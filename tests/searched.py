@@ -8,6 +8,7 @@ middle of a trial when it is killed.
 import dataclasses
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -58,19 +59,14 @@ def pruned(trial):
 
 
 def leaves(trial):
-    """Asked to stop right before Optuna would end the thread of its signs of life."""
+    """Asked to stop right before it would end the thread of its signs of life."""
 
     def join(thread):
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(60)  # a signal is heard when the next line begins
 
-    optuna.storages._heartbeat.HeartbeatThread.join = join
+    threading.Thread.join = join
     return float(trial.suggest_int("x", 0, 100))
-
-
-def no_number(trial):
-    trial.suggest_int("x", 0, 100)
-    return float("nan")
 
 
 def failing(trial):
@@ -83,7 +79,6 @@ TPE = Study(two, tpe(3, n_startup_trials=4), heartbeat=BEAT)
 LONG = Study(long, grid("x", range(30)), most=30, heartbeat=BEAT)
 PRUNED = dataclasses.replace(GRID, objective=pruned)
 LEAVES = dataclasses.replace(GRID, objective=leaves)
-NO_NUMBER = dataclasses.replace(GRID, objective=no_number)
 FAILING = dataclasses.replace(GRID, objective=failing)
 PATIENT = dataclasses.replace(GRID, heartbeat=60.0)  # longer than a test may take
 OTHER = dataclasses.replace(GRID, settings={"of": "another", "more": [1]})
@@ -99,3 +94,10 @@ def with_argument(argument):
 
 
 NONE = 3
+
+
+def __getattr__(name):
+    """One that cannot be made."""
+    if name != "HEARTBEAT":
+        raise AttributeError(f"no {name}")
+    return dataclasses.replace(GRID, heartbeat=0)
