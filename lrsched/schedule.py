@@ -165,12 +165,13 @@ class Schedule:
         return plot_schedule(self, steps, ax, **line)
 
     def first_step_below(self, rate: float, within: int = 10_000_000) -> int | None:
-        """The first whole step whose rate is below ``rate``, or None where there is none.
+        """The first whole step whose rate is below ``rate``, or None where none is found.
 
         From the step on at which a schedule falls for good it is searched to step 2**53.
         Before that, and where it grows or rises again and again (``CosineAnnealing``,
         ``CosineRestarts``, ``Cyclical``, ``Polynomial`` with ``cycle``), it is searched
-        step by step, to the step ``within`` and no further.
+        step by step, to the step ``within`` and no further: a schedule that begins to fall
+        after that is not searched from there on.
 
         >>> import lrsched
         >>> lrsched.Exponential(0.1, decay_rate=0.96, decay_steps=1000).first_step_below(0.01)

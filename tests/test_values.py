@@ -12,7 +12,7 @@ import sys
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import lrsched as L
@@ -185,11 +185,14 @@ SMALL = SCHEDULES.filter(lambda s: (s.falls_from() or 0) < 10**6)
 
 
 @given(schedule=SMALL, share=st.floats(0.01, 1.1))
+@example(schedule=L.Constant(0).warmup(20_000, 1.0), share=0.4)  # falls for good after `within`
 def test_first_step_below_is_the_first(schedule, share):
     rate = share * max(schedule(step) for step in (0, 10, 1000))
     found = schedule.first_step_below(rate, within=10_000)
     if found is None:
-        last = 10_000 if schedule.falls_from() is None else LAST_STEP
+        falls_from = schedule.falls_from()
+        falls = falls_from is not None and falls_from <= 10_000
+        last = LAST_STEP if falls else 10_000
         assert not (schedule(np.arange(10_001)) < rate).any()
         assert not schedule(last) < rate
     else:
