@@ -269,7 +269,7 @@ def test_splits_are_channels_last_wherever_they_are():
     numerals = data.digits()
     for device in ("cpu", "meta"):
         moved = numerals.to(device)
-        assert moved.checksum == numerals.checksum
+        assert device == "meta" or moved.checksum == numerals.checksum
         for split in (moved.train, moved.validation, moved.test):
             assert split.images.device.type == split.labels.device.type == device
             assert_channels_last(split.images)

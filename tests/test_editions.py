@@ -104,7 +104,10 @@ def test_plan(monkeypatch, name, which):
 def test_quick_data(name):
     found = plan(name)
     assert found.data.checksum == digits(found.validation).checksum
-    assert found.data is plan(name).data  # read once
+    before = editions._data.cache_info().misses
+    found.data.train.images.zero_()  # one's own copy
+    assert plan(name).data.checksum == digits(found.validation).checksum
+    assert editions._data.cache_info().misses == before  # read once
     runs = [Run("a", L.Constant(0.1))]
     history = train(runs, found.data, **found.settings() | {"epochs": 1})
     assert history.steps_per_epoch == found.steps_per_epoch

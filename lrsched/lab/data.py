@@ -7,12 +7,11 @@ targets: :func:`polynomial` draws them.
 
 import dataclasses
 import errno
-import functools
 import gzip
 import hashlib
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..arguments import Real, Several, Whole, flag
+from .plain import text
 
 __all__ = [
     "Data",
@@ -70,7 +70,9 @@ class Split:
                 f"labels must be of shape [{shape[0]}], one for each of the images, "
                 f"got {list(self.labels.shape)}"
             )
-        object.__setattr__(self, "images", _channels_last(self.images))
+        with torch.inference_mode(False):
+            object.__setattr__(self, "images", _channels_last(_data_alone(self.images)))
+            object.__setattr__(self, "labels", _data_alone(self.labels))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -97,8 +99,9 @@ class Data:
         validation: what settings are chosen by; may be empty.
         test: what the result is measured on.
         classes: the names of the classes; a label is an index into them.
-        checksum: the first 16 digits of the SHA-256 of all tensors. Equal checksums mean
-            equal data in equal order.
+
+    Raises:
+        TypeError: a name that is no string.
     """
 
     name: str
@@ -106,7 +109,18 @@ class Data:
     validation: Split
     test: Split
     classes: tuple[str, ...]
-    checksum: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", text("name", self.name))
+
+    @property
+    def checksum(self) -> str:
+        """The first 16 digits of the SHA-256 of all tensors, as they are now.
+
+        Equal checksums mean equal data in equal order.
+        """
+        parts = (self.train, self.validation, self.test)
+        return _checksum(tensor for part in parts for tensor in (part.images, part.labels))
 
     @property
     def side(self) -> int:
@@ -145,6 +159,8 @@ class Rows:
             raise ValueError(
                 f"targets must be as many as inputs, {len(self.inputs)}, got {len(self.targets)}"
             )
+        object.__setattr__(self, "inputs", _data_alone(self.inputs))
+        object.__setattr__(self, "targets", _data_alone(self.targets))
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -166,6 +182,9 @@ class Regression:
         train: what a model is trained on, at least one row.
         validation: what settings are chosen by; may be empty.
         test: what the result is measured on; may be empty.
+
+    Raises:
+        TypeError: a name that is no string.
     """
 
     name: str
@@ -173,14 +192,14 @@ class Regression:
     validation: Rows
     test: Rows
 
-    @functools.cached_property
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", text("name", self.name))
+
+    @property
     def checksum(self) -> str:
-        """The first 16 digits of the SHA-256 of all tensors."""
-        digest = hashlib.sha256()
-        for part in (self.train, self.validation, self.test):
-            for tensor in (part.inputs, part.targets):
-                _digest(digest, tensor.cpu().contiguous().numpy())
-        return digest.hexdigest()[:16]
+        """The first 16 digits of the SHA-256 of all tensors, as they are now."""
+        parts = (self.train, self.validation, self.test)
+        return _checksum(tensor for part in parts for tensor in (part.inputs, part.targets))
 
     def to(self, device: torch.device | str) -> "Regression":
         """The same data on a device."""
@@ -361,20 +380,26 @@ def _data(
         shift, scale = first / total, math.sqrt(total * second - first**2) / total
     values = ((levels - shift) / scale).astype(np.float32)
 
+    train, validation, test = (
+        Split(torch.from_numpy(values[pixels[:, None]]), torch.from_numpy(numbers.astype(np.int64)))
+        for pixels, numbers in parts
+    )
+    return Data(name, train, validation, test, classes)
+
+
+def _data_alone(tensor: Tensor) -> Tensor:
+    """Without the graph that a tensor is part of, and of no inference mode: fit to train on."""
+    with torch.inference_mode(False):
+        return tensor.clone() if tensor.is_inference() else tensor.detach()
+
+
+def _checksum(tensors: Iterable[Tensor]) -> str:
     digest = hashlib.sha256()
-    splits = []
-    for pixels, numbers in parts:
-        images, labels = values[pixels[:, None]], numbers.astype(np.int64)
-        for array in (images, labels):
-            _digest(digest, array)
-        splits.append(Split(torch.from_numpy(images), torch.from_numpy(labels)))
-    train, validation, test = splits
-    return Data(name, train, validation, test, classes, digest.hexdigest()[:16])
-
-
-def _digest(digest: Any, array: NDArray[Any]) -> None:
-    digest.update(f"{array.dtype}{array.shape}".encode())
-    digest.update(array.data)
+    for tensor in tensors:
+        array = tensor.cpu().contiguous().numpy()
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(array.data)
+    return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The two editions of the book. This is the only place that knows of them."""
 
+import copy
 import functools
 import os
 from dataclasses import dataclass
@@ -32,13 +33,13 @@ class Plan:
 
     @property
     def data(self) -> Data:
-        """The digits, or in the full edition Fashion-MNIST."""
-        return _data(edition(), self.validation)
+        """The digits, or in the full edition Fashion-MNIST: a copy, whose changes stay in it."""
+        return copy.deepcopy(_data(edition(), self.validation))
 
     @property
     def steps_per_epoch(self) -> int:
         """The updates in an epoch."""
-        return -(-len(self.data.train) // self.batch_size)
+        return -(-len(_data(edition(), self.validation).train) // self.batch_size)
 
     def settings(self) -> dict[str, Any]:
         """These numbers as arguments of :func:`train`."""

@@ -1,26 +1,46 @@
 """Groups of runs in training, and how they are worked through: what all trainers share."""
 
+import copy
 import dataclasses
+import hashlib
 import platform
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from .. import __version__
-from ..arguments import Choice
+from ..arguments import Choice, Whole
 from ..plateau import Plateau
 from ..schedule import is_schedule
 from . import checkpoints
 from .history import Run
 from .models import Stack
 from .optimizers import SGD, Adam, StackOptimizer
+from .plain import plain
 
 Network = Callable[[], nn.Sequential]
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """What the caller has set for this thread ends here: no_grad, inference_mode, autocast.
+
+    Its default device and dtype need no ending: all that is computed here names its own.
+    """
+    with (
+        torch.inference_mode(False),  # which also turns gradients on
+        torch.autocast("cpu", enabled=False),
+        torch.autocast("cuda", enabled=False),
+    ):
+        yield
 
 
 class Group:
@@ -208,23 +228,31 @@ def work_through(
 
 
 def resume(
-    file: Path | None, identity: dict[str, Any], begin: Callable[[], dict[str, Any]]
+    file: Path | None,
+    identity: Callable[[], dict[str, Any]],
+    begin: Callable[[], dict[str, Any]],
+    is_done: Callable[[dict[str, Any]], bool],
 ) -> tuple[dict[str, Any], Callable[[], None]]:
     """The state of a training to go on from, and what keeps it.
 
     Args:
         file: where it is kept; None: nowhere.
-        identity: what makes it this training and no other.
-        begin: makes the first state, if none is kept.
+        identity: gives what makes it this training and no other.
+        begin: gives the first state, if none is kept.
+        is_done: whether a state leaves nothing to do, and so nothing to keep.
     """
+    if file is None:
+        return begin() | {"done": [], "present": None}, lambda: None
+    settings = {name: plain(name, value) for name, value in identity().items()}
 
     def save() -> None:
-        if file:
-            checkpoints.save(file, identity, state)
+        checkpoints.save(file, settings, state)
 
-    kept = None if file is None else checkpoints.load(file, identity)
+    kept = checkpoints.load(file, settings)
+    if kept is None or not is_done(kept):
+        checkpoints.needs_place(file)  # before hours of training
     state = kept or begin() | {"done": [], "present": None}
-    if not kept:
+    if kept is None:
         save()
     return state, save
 
@@ -232,11 +260,55 @@ def resume(
 def initial(network: Network, seed: int) -> nn.Sequential:
     """The network with the weights that PyTorch draws after ``torch.manual_seed(seed)``.
 
-    The state of the global generator stays as it was.
+    They are drawn from a generator of their own, in this thread alone. So neither the global
+    generator, nor what other threads draw from it, nor a ``torch.manual_seed`` within
+    ``network`` has a say, and drawing leaves the global one as it was. Nor have the default
+    device and dtype of the caller: the network is made on the CPU, in float32, but for what it
+    names itself.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # and not those of GPUs, which nothing restores
+    on_cpu = torch.get_default_device().type == "cpu"  # then it costs time to say so
+    with undisturbed(), nullcontext() if on_cpu else torch.device("cpu"), _Drawing(seed):
         return network()
+
+
+class _Drawing(TorchFunctionMode):
+    """In here all functions of PyTorch draw from generators of their own, and make float32."""
+
+    DRAW = frozenset((
+        "bernoulli", "bernoulli_", "binomial", "cauchy_", "exponential_", "geometric_",
+        "kaiming_uniform_", "log_normal_", "multinomial", "normal", "normal_", "poisson", "rand",
+        "rand_like", "randint", "randint_like", "randn", "randn_like", "random_", "randperm",
+        "uniform_",
+    ))  # fmt: skip
+    MAKE = frozenset((
+        "empty", "eye", "linspace", "logspace", "ones", "rand", "randn", "zeros"
+    ))  # fmt: skip
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self.seed = seed
+        self.generators: dict[torch.device, torch.Generator] = {}
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        if name in self.MAKE and kwargs.get("dtype") is None and kwargs.get("out") is None:
+            kwargs = kwargs | {"dtype": torch.float32}
+        if name in self.DRAW and kwargs.get("generator") is None:
+            try:
+                return func(*args, **kwargs | {"generator": self._generator(args, kwargs)})
+            except TypeError:  # older ones of PyTorch, for rand_like and the like, take none
+                pass
+        return func(*args, **kwargs)
+
+    def _generator(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Generator:
+        """The generator for the device of what is drawn, the global one's twin."""
+        tensors = (each for each in (*args, *kwargs.values()) if isinstance(each, Tensor))
+        device = next((each.device for each in tensors), kwargs.get("device"))
+        made = torch.Generator("cpu" if device is None else device)
+        return self.generators.setdefault(made.device, made.manual_seed(self.seed))
 
 
 def order(samples: int, seed: int, epoch: int) -> Tensor:
@@ -259,7 +331,9 @@ def surroundings(device: torch.device) -> dict[str, Any]:
 def chosen_device(device: torch.device | str | None) -> torch.device:
     """The device, or for None a GPU if there is one, else the CPU."""
     if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+        # Where a driver is missing or too old, PyTorch's CUDA build says so: then it is the CPU.
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
+            device = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(device)
 
 
@@ -289,11 +363,65 @@ def checked_optimizer(optimizer: Any) -> SGD | Adam:
     return optimizer
 
 
+def described(optimizer: SGD | Adam) -> Any:
+    """An optimizer in plain values."""
+    values = {"class": type(optimizer).__name__, **dataclasses.asdict(optimizer)}
+    return plain("optimizer", values)
+
+
+def checked_seed(name: str, seed: Any) -> int:
+    """A seed, which tables keep as a signed integer of 64 bits."""
+    seed = Whole()(name, seed)
+    if seed >= 2**63:
+        raise ValueError(f"{name} must be below 2**63, got {seed!r}")
+    return int(seed)
+
+
+def checked_network(name: str, make: Any, inputs: Tensor) -> tuple[nn.Sequential, list[int]]:
+    """The network of seed 0 that ``make`` makes, and the shape of its outputs for one input."""
+    if isinstance(make, nn.Module) or not callable(make):
+        raise TypeError(f"{name} must be a function that makes a network, got {make!r}")
+    network = initial(make, 0)
+    if not isinstance(network, nn.Sequential):
+        raise TypeError(f"{name} must make a torch.nn.Sequential, got {network!r}")
+    own = copy.deepcopy(network).cpu().eval()  # the network may be one that the caller uses
+    two = inputs.cpu().expand(2, *inputs.shape[1:])  # a normalisation may need as many
+    try:
+        outputs = own(two)
+    except (IndexError, RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"{name} must take inputs of shape {list(inputs.shape)}, got: {error}"
+        ) from error
+    Stack([network])  # knows all its layers
+    if not any(True for _ in network.parameters()):
+        raise ValueError(f"{name} must make a network with weights to train, got {network!r}")
+    return network, [1, *outputs.shape[1:]]
+
+
+def checked_batch_size(size: Any, samples: int, normalised: Sequence[str]) -> int:
+    """The size of batches, of which none may hold a single sample if there are such networks."""
+    size = Whole(low=1)("batch_size", size)
+    if normalised and (size == 1 or samples % size == 1):
+        raise ValueError(
+            "batch_size must leave no batch of one sample, which has no variance for the "
+            f"normalisation of {normalised[0]}: got {size} for {samples} samples"
+        )
+    return int(size)
+
+
+def fingerprint(network: nn.Module) -> str:
+    """The first 16 digits of the SHA-256 of the weights: the same layers may start otherwise."""
+    digest = hashlib.sha256()
+    for tensor in network.state_dict().values():
+        digest.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
+
+
 def checked_watch(
     watch: Any, metrics: tuple[str, ...], runs: Sequence[Run], data: Any, called: str
 ) -> str:
     """The metric to follow, "" if no run follows one; ``called``: what data call their parts."""
-    metric = Choice(metrics)("watch", watch)
+    metric = metrics[metrics.index(Choice(metrics)("watch", watch))]
     if not any(isinstance(run.schedule, Plateau) for run in runs):
         return ""
     part = metric.partition("_")[0]
@@ -306,3 +434,27 @@ def checked_schedule(name: str, schedule: Any) -> None:
     """Refuse what is neither a schedule nor a plateau."""
     if not isinstance(schedule, Plateau):
         is_schedule(name, schedule)
+
+
+def checked_rates(schedules: dict[str, Any], steps: int) -> None:
+    """Refuse schedules, by name, that do not give a rate for each of so many steps."""
+    seen = set()
+    for name, schedule in schedules.items():
+        if isinstance(schedule, Plateau):
+            continue
+        try:
+            known = schedule in seen
+        except TypeError as error:
+            raise TypeError(
+                f"{name} must have arguments that can be hashed, such as tuples for lists, "
+                f"got {schedule!r}"
+            ) from error
+        if known:
+            continue
+        seen.add(schedule)
+        rates = np.asarray(schedule(np.arange(steps)), float)
+        if rates.shape != (steps,) or not (np.isfinite(rates) & (rates >= 0)).all():
+            raise ValueError(
+                f"{name} must give a finite rate of at least 0 for each of {steps} steps, got "
+                f"{rates!r} from {schedule!r}"
+            )

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from ..plateau import Plateau
 from ..schedule import Schedule, from_dict
+from .plain import plain
 
 __all__ = ["METRICS", "History", "Run"]
 
@@ -38,14 +39,19 @@ class Run:
     seed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
-        """The run as plain values."""
+        """The run as plain values.
+
+        Raises TypeError or ValueError for a schedule of one's own with an argument that has no
+        plain form, such as a function.
+        """
         schedule = self.schedule
         if isinstance(schedule, Plateau):
             described = {f.name: getattr(schedule, f.name) for f in fields(schedule) if f.init}
             described = {"class": "Plateau"} | described
         else:
             described = schedule.to_dict()
-        return {"label": self.label, "schedule": described, "seed": self.seed}
+        values = {"label": self.label, "schedule": described, "seed": self.seed}
+        return dict(plain(f"the run {self.label!r}", values))
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Run":

@@ -195,7 +195,7 @@ class Stack:
         self.mode = "train"
         self._template = copy.deepcopy(networks[0])
         place = {network: index for index, network in enumerate(different)}
-        index = torch.tensor([place[network] for network in networks])
+        index = torch.tensor([place[network] for network in networks], device="cpu")
 
         def stacked(tensors: Iterable[Tensor]) -> Tensor:
             every = torch.stack([tensor.detach() for tensor in tensors])

@@ -12,16 +12,19 @@ import os
 import re
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..plateau import Plateau
 from . import checkpoints
 from .editions import Plan, SweepPlan, edition
 from .groups import Network
 from .history import METRICS, History, Run
+from .plain import text
 from .sweeps import Rate, sweep
 from .training import train
 
@@ -48,6 +51,9 @@ def experiment(plan: Plan, runs: Sequence[Run], whole: bool = True, **settings: 
         **settings: further arguments for :func:`train`.
     """
     arguments = {"name": plan.name, **_checkpoint(plan.name), **plan.settings(), **settings}
+    runs = list(runs)
+    if _recording() and whole:
+        _check_kept(runs)
     history = train(runs, plan.data, **arguments)
     history.check_rates()
     if _recording() and whole:
@@ -85,10 +91,15 @@ def keep(
     Args:
         plan: the sweep, or the experiment.
         source: what :func:`planned_sweep` or :func:`experiment` returned.
-        result: what was computed from it, of columns of numbers and strings.
+        result: what was computed from it, of columns of numbers and strings. Their names are
+            strings; the index is not kept.
         part: what the result is of it, if there are several. The record of the part "searches"
             of "decay-epochs" is called "decay-epochs-searches".
+
+    Raises:
+        TypeError: other values or names in the result, whether or not it is written.
     """
+    _columns(result)
     if _recording():
         write_table(f"{plan.name}-{part}" if part else plan.name, source, result)
     return result
@@ -167,13 +178,13 @@ def write_table(name: str, source: "pd.DataFrame | History", result: "pd.DataFra
         settings, where, seconds = (
             source.attrs[each] for each in ("settings", "surroundings", "seconds")
         )
-    columns = [[_plain(value) for value in result[column]] for column in result]
+    columns = _columns(result)
     kept = {
         "settings": settings | {"seeds": seeds},
         "surroundings": where | _origin(),
-        "seconds": _plain(seconds),
-        "columns": list(result.columns),
-        "rows": list(map(list, zip(*columns, strict=True))),
+        "seconds": _rounded(float(seconds)),
+        "columns": [name for name, _ in columns],
+        "rows": list(map(list, zip(*(values for _, values in columns), strict=True))),
     }
     return _write(name, kept)
 
@@ -220,13 +231,39 @@ def _compared(kept: dict[str, Any]) -> dict[str, Any]:
     return kept | {"surroundings": None} | sweeps
 
 
-def _plain(value: Any) -> Any:
-    """A value of a table as JSON has it, numbers rounded unless they are integers."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, numbers.Integral | np.bool_):
-        return int(value)
-    return _rounded(float(value))
+def _columns(result: "pd.DataFrame") -> list[tuple[str, list[Any]]]:
+    """The columns of a table as JSON has them, numbers rounded unless they are integers."""
+
+    def simple(name: str, value: Any) -> Any:
+        if isinstance(value, str):
+            return text(f"result[{name!r}]", value)
+        if isinstance(value, numbers.Integral | np.bool_):
+            return int(value)
+        if isinstance(value, numbers.Real):
+            return _rounded(float(value))
+        raise TypeError(f"result[{name!r}] must hold numbers and strings, got {value!r}")
+
+    return [
+        (text("the name of a column of result", name), [simple(name, value) for value in values])
+        for name, values in result.items()
+    ]
+
+
+def _check_kept(runs: Sequence[Any]) -> None:
+    """Refuse runs that a record could not give back, before they are trained."""
+    for place, run in enumerate(runs):
+        if not isinstance(run, Run):
+            continue  # which train() refuses
+        try:
+            written = json.dumps(run.to_dict(), allow_nan=False)
+            back = Run.from_dict(json.loads(written))
+            if isinstance(run.schedule, Plateau):
+                run = replace(run, schedule=replace(run.schedule))  # as it starts
+            why = "" if back == run else f"it would come back as {back}"
+        except (TypeError, ValueError) as error:
+            why = str(error)
+        if why:
+            raise ValueError(f"runs[{place}] must be one that a record can hold, got {run}: {why}")
 
 
 def _rounded(values: Any) -> Any:

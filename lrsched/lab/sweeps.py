@@ -4,7 +4,6 @@ import functools
 import numbers
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,24 +15,33 @@ from ..arguments import AsFloat, Optional, Real, Whole
 from ..plateau import Plateau
 from ..schedule import Schedule
 from ..schedules import Constant
+from .checkpoints import checked_path
 from .data import Regression, Rows
 from .groups import (
     Group,
     Network,
+    checked_batch_size,
+    checked_network,
     checked_optimizer,
+    checked_rates,
     checked_schedule,
+    checked_seed,
     checked_watch,
     chosen_device,
+    described,
+    fingerprint,
     initial,
     least_seconds,
     order,
     resume,
     surroundings,
+    undisturbed,
     work_through,
 )
 from .history import Run, check_rates
 from .models import Stack, normalises
 from .optimizers import SGD, Adam
+from .plain import labelled, text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +62,7 @@ Rate = float | Schedule | Plateau
 Combination = tuple[str, Run]  # a network's label, and what it is trained by
 
 
+@undisturbed()
 def sweep(
     networks: Mapping[str, Network],
     schedules: Mapping[str, Rate] | Iterable[float],
@@ -75,9 +84,10 @@ def sweep(
     A seed decides the initial weights and the order of the samples: for one seed all networks
     and schedules see the same batches, and networks of the same weights start from the same.
     The runs of a network are split into groups; each is one :class:`Stack`. On the CPU, groups
-    of networks as :func:`mlp` makes them, up to 64 units wide, are trained by a compiled loop;
-    all others by batched matrix products. How runs are split changes nothing in the results,
-    and a run whose loss is no longer finite nothing in those of the others.
+    of networks as :func:`mlp` makes them, up to 64 units wide, are trained by a compiled loop,
+    in which a run ends with the same bits whatever it is trained beside. All others are trained
+    by batched matrix products, whose rounding depends on their number: how runs are split may
+    show in the last digits. A run whose loss is no longer finite changes nothing in the others.
 
     That each update applied the rate of its schedule, exactly, is checked before anything is
     returned.
@@ -115,11 +125,10 @@ def sweep(
 
     Raises:
         TypeError or ValueError: an argument out of its range.
-        CheckpointError: a checkpoint that cannot be read or is of another sweep.
+        CheckpointError: a checkpoint that cannot be read or written, or is of another sweep.
     """
     data = _checked_data(data)
-    networks = _checked_networks(networks, data)
-    examples = {label: initial(make, 0) for label, make in networks.items()}
+    networks, examples = _checked_networks(networks, data)
     every, chosen_seeds = _checked_schedules(schedules), _checked_seeds(seeds)
     combinations = [
         (network, Run(label, schedule, seed))
@@ -128,28 +137,40 @@ def sweep(
         for seed in chosen_seeds
     ]
     epochs = Whole(low=1)("epochs", epochs)
-    batch_size = _checked_batch_size(batch_size, examples, data)
+    normalised = [repr(label) for label, network in examples.items() if normalises(network)]
+    batch_size = checked_batch_size(batch_size, len(data.train), normalised)
     group = Optional(Whole(low=1))("group", group)
     optimizer = checked_optimizer(optimizer)
     watch = checked_watch(watch, METRICS, [run for _, run in combinations], data, "part")
+    file = checked_path(checkpoint)
+    checkpoint_seconds = AsFloat(Real(low=0))("checkpoint_seconds", checkpoint_seconds)
+    name = text("name", name)
     device = chosen_device(device)
 
     settings = {
         "data": data.name,
         "checksum": data.checksum,
         "networks": {label: str(network) for label, network in examples.items()},
-        "optimizer": {"class": type(optimizer).__name__, **asdict(optimizer)},
+        "optimizer": described(optimizer),
         "epochs": epochs,
         "batch_size": batch_size,
         "steps_per_epoch": -(-len(data.train) // batch_size),
         "samples": len(data.train),
         "watch": watch,
     }
-    identity = settings | {
-        "runs": [[network, run.to_dict()] for network, run in combinations],
-        "group": group,
-        "surroundings": surroundings(device),
-    }
+    checked_rates(
+        {f"schedules[{label!r}]": schedule for label, schedule in every.items()},
+        epochs * settings["steps_per_epoch"],
+    )
+
+    def identity() -> dict[str, Any]:
+        return settings | {
+            "weights": {label: fingerprint(network) for label, network in examples.items()},
+            "runs": [[network, run.to_dict()] for network, run in combinations],
+            "group": group,
+            "surroundings": surroundings(device),
+        }
+
     data = data.to(device)
     # Kept from one network to the next, as far as the memory goes: an order costs as much as
     # training one small network in it.
@@ -160,13 +181,17 @@ def sweep(
         most = len(combinations) // len(networks)
         return {"group": group or _fastest(networks, examples, data, settings, optimizer, most)}
 
-    state, save = resume(None if checkpoint is None else Path(checkpoint), identity, size)
-    groups = _groups(combinations, state["group"])
+    def split(state: dict[str, Any]) -> list[list[int]]:
+        return _groups(combinations, state["group"])
+
+    def is_done(state: dict[str, Any]) -> bool:
+        return len(state["done"]) == len(split(state))
+
+    state, save = resume(file, identity, size, is_done)
+    groups = split(state)
 
     def build(number: int) -> Group:
         chosen = [combinations[place] for place in groups[number]]
-        if len(chosen) == 1:  # PyTorch sums over an axis in another order if it is the only one
-            chosen *= 2
         make = networks[chosen[0][0]]
         return _Group([run for _, run in chosen], make, data, optimizer, settings, orders)
 
@@ -275,7 +300,7 @@ class _Group(Group):
 
     def _loss(self, rows: Rows, mode: str) -> Tensor:
         if not len(rows):
-            return torch.full((self.stack.size,), torch.nan, device=rows.inputs.device)
+            return torch.full_like(self.lost, torch.nan, dtype=torch.float32)
         self.stack.mode = mode
         at_once = len(rows) if mode == "precise" else ROWS
         outputs = [self.stack(part) for part in torch.split(rows.inputs, at_once)]
@@ -390,8 +415,9 @@ def _table(
         "epoch": np.tile(np.arange(1, epochs + 1), len(combinations)),
     }
     for name in ("rate", *METRICS, "diverged"):
-        parts = [each[name][:, : len(g)] for g, each in zip(groups, done, strict=True)]
-        values = torch.cat(parts, dim=1).numpy()[:, places]  # [epochs, runs]
+        values = torch.cat([each[name] for each in done], dim=1).numpy()[
+            :, places
+        ]  # [epochs, runs]
         columns[name] = values.T.reshape(-1)
     return pd.DataFrame(columns)
 
@@ -409,34 +435,22 @@ def _checked_data(data: Any) -> Regression:
     return data
 
 
-def _checked_networks(networks: Any, data: Regression) -> dict[str, Network]:
+def _checked_networks(
+    networks: Any, data: Regression
+) -> tuple[dict[str, Network], dict[str, nn.Sequential]]:
+    """What makes each network, and each as seed 0 has it."""
     if not isinstance(networks, Mapping):
         raise TypeError(f"networks must be a dict from label to what makes one, got {networks!r}")
     if not networks:
         raise ValueError("networks must hold at least one network, got none")
+    networks, examples = labelled("networks", networks), {}
     wanted = [1, data.train.targets.shape[1]]
     for label, make in networks.items():
-        if not isinstance(label, str):
-            raise TypeError(f"networks must have strings for labels, got {label!r}")
-        if isinstance(make, nn.Module) or not callable(make):
-            raise TypeError(
-                f"networks[{label!r}] must be a function that makes a network, got {make!r}"
-            )
-        network, row = initial(make, 0), data.train.inputs[:1].cpu()
-        if not isinstance(network, nn.Sequential):
-            raise TypeError(f"networks[{label!r}] must make a torch.nn.Sequential, got {network!r}")
-        try:
-            shape = list(network.eval()(row).shape)
-        except RuntimeError as error:
-            raise ValueError(
-                f"networks[{label!r}] must take inputs of shape {list(row.shape)}, got: {error}"
-            ) from error
+        name = f"networks[{label!r}]"
+        examples[label], shape = checked_network(name, make, data.train.inputs[:1])
         if shape != wanted:
-            raise ValueError(
-                f"networks[{label!r}] must give outputs of shape {wanted} for one row, got {shape}"
-            )
-        Stack([network])  # knows all its layers
-    return dict(networks)
+            raise ValueError(f"{name} must give outputs of shape {wanted} for one row, got {shape}")
+    return networks, examples
 
 
 def _checked_schedules(schedules: Any) -> dict[Any, Schedule | Plateau]:
@@ -450,8 +464,8 @@ def _checked_schedules(schedules: Any) -> dict[Any, Schedule | Plateau]:
         if len(set(rates)) < len(rates):
             raise ValueError(f"schedules must have each rate once, got {rates!r}")
         schedules = dict(zip(rates, rates, strict=True))
-    elif not all(isinstance(label, str) for label in schedules):
-        raise TypeError(f"schedules must have strings for labels, got {list(schedules)!r}")
+    else:
+        schedules = labelled("schedules", schedules)
     if not schedules:
         raise ValueError("schedules must hold at least one schedule, got none")
     found: dict[Any, Schedule | Plateau] = {}
@@ -467,19 +481,7 @@ def _checked_schedules(schedules: Any) -> dict[Any, Schedule | Plateau]:
 def _checked_seeds(seeds: Any) -> list[int]:
     if not isinstance(seeds, Iterable):
         return list(range(Whole(low=1)("seeds", seeds)))
-    found = [Whole()(f"seeds[{place}]", seed) for place, seed in enumerate(seeds)]
+    found = [checked_seed(f"seeds[{place}]", seed) for place, seed in enumerate(seeds)]
     if not found or len(set(found)) < len(found):
         raise ValueError(f"seeds must hold at least one seed, and each once, got {found!r}")
     return found
-
-
-def _checked_batch_size(size: Any, examples: Mapping[str, nn.Sequential], data: Regression) -> int:
-    size = Whole(low=1)("batch_size", size)
-    if size == 1 or len(data.train) % size == 1:
-        for label, network in examples.items():
-            if normalises(network):
-                raise ValueError(
-                    f"batch_size must leave no batch of one sample, which has no variance for "
-                    f"the normalisation of {label!r}: got {size} for {len(data.train)} samples"
-                )
-    return int(size)

@@ -1,36 +1,45 @@
 """Training many networks side by side: one program, a schedule for each."""
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..arguments import Optional, Whole
+from ..arguments import AsFloat, Optional, Real, Whole
 from ..schedules import Constant
+from .checkpoints import checked_path
 from .data import Data, Split
 from .groups import (
     Group,
     Network,
+    checked_batch_size,
+    checked_network,
     checked_optimizer,
+    checked_rates,
     checked_schedule,
+    checked_seed,
     checked_watch,
     chosen_device,
+    described,
+    fingerprint,
     initial,
     least_seconds,
     order,
     resume,
     surroundings,
+    undisturbed,
     work_through,
 )
 from .history import METRICS, History, Run
 from .models import lenet, normalises
 from .optimizers import SGD, Adam
+from .plain import text
 
 __all__ = ["batches", "fastest", "initial", "measure", "train"]
 
@@ -38,6 +47,7 @@ SIZES = (1, 2, 4, 8, 16, 32)
 CHUNKS = (32, 64, 128, 256)
 
 
+@undisturbed()
 def train(
     runs: Sequence[Run],
     data: Data,
@@ -62,6 +72,10 @@ def train(
     They are split into groups; each group is one :class:`Stack`. A batch may be computed in
     chunks whose gradients add up: fewer samples at a time stay in the processor's cache.
 
+    The results depend on the arguments alone: not on random generators, nor on what the caller has
+    set for its thread, such as ``no_grad`` or autocast. Networks are made in float32 on the CPU,
+    whatever the default dtype and device, but for what they name themselves.
+
     A run whose loss is no longer finite is marked in ``History.diverged``; the others of its
     group go on as if it were not there.
 
@@ -82,9 +96,9 @@ def train(
         distances_every: steps from one measurement to the next of the distance of each layer
             from its initial weights, first before step 0; None: none.
         watch: the metric that a ``Plateau`` follows, one of ``METRICS``.
-        checkpoint: a file to keep the state in; None: none is kept. Killed at any moment and
-            started again with it, a training ends with the results, to the bit, that it would
-            have had.
+        checkpoint: a file to keep the state in, for this training alone; None: none is kept.
+            Killed at any moment and started again with it, a training ends with the results,
+            to the bit, that it would have had.
         checkpoint_seconds: the least time from one checkpoint to the next. They are written at
             the start, after an epoch, and when a group is done.
         device: where to train; None: a GPU if there is one, else the CPU.
@@ -98,32 +112,43 @@ def train(
 
     Raises:
         TypeError or ValueError: an argument out of its range; two runs of one label and seed.
-        CheckpointError: a checkpoint that cannot be read or is of another training.
+            Nothing has been trained or written then.
+        CheckpointError: a checkpoint that cannot be read or written, or is of another training.
     """
     runs = _checked_runs(runs)
+    _checked_data(data)
     epochs = Whole(low=1)("epochs", epochs)
-    batch_size = Whole(low=1)("batch_size", batch_size)
     group = Optional(Whole(low=1))("group", group)
     chunk = Optional(Whole(low=1))("chunk", chunk)
     distances_every = Optional(Whole(low=1))("distances_every", distances_every)
     watched = checked_watch(watch, METRICS, runs, data, "split")
     optimizer = checked_optimizer(optimizer)
-    make = network or (lambda: lenet(data.side, len(data.classes)))
-    if normalises(initial(make, 0)):
+    make = network
+    if make is None:
+        make = functools.partial(lenet, data.side, len(data.classes))
+    example = _checked_network(make, data)
+    normalised = normalises(example)
+    batch_size = checked_batch_size(batch_size, len(data.train), ["network"] * normalised)
+    if normalised:
         if chunk is not None and chunk < batch_size:
             raise ValueError(
                 f"chunk must be None or at least batch_size={batch_size} with batch "
                 f"normalisation, got {chunk}"
             )
         chunk = batch_size
+    file = checked_path(checkpoint)
+    checkpoint_seconds = AsFloat(Real(low=0))("checkpoint_seconds", checkpoint_seconds)
+    name = text("name", name)
+    if after_epoch is not None and not callable(after_epoch):
+        raise TypeError(f"after_epoch must be a function or None, got {after_epoch!r}")
     device = chosen_device(device)
 
     samples = len(data.train.labels)
     settings = {
         "data": data.name,
         "checksum": data.checksum,
-        "network": str(initial(make, 0)),
-        "optimizer": {"class": type(optimizer).__name__, **asdict(optimizer)},
+        "network": str(example),
+        "optimizer": described(optimizer),
         "epochs": epochs,
         "batch_size": batch_size,
         "steps_per_epoch": -(-samples // batch_size),
@@ -132,11 +157,18 @@ def train(
     }
     if watched:
         settings["watch"] = watched
-    identity = settings | {
-        "runs": [run.to_dict() for run in runs],
-        "asked": [group, chunk],
-        "surroundings": surroundings(device),
-    }
+    checked_rates(
+        {f"runs[{place}].schedule": run.schedule for place, run in enumerate(runs)},
+        epochs * settings["steps_per_epoch"],
+    )
+
+    def identity() -> dict[str, Any]:
+        return settings | {
+            "weights": fingerprint(example),
+            "runs": [run.to_dict() for run in runs],
+            "asked": [group, chunk],
+            "surroundings": surroundings(device),
+        }
 
     def sizes() -> dict[str, Any]:  # they decide the last bits: kept from the start
         if group and chunk:
@@ -146,8 +178,14 @@ def train(
         )
         return dict(zip(("group", "chunk"), pair, strict=True))
 
-    state, save = resume(None if checkpoint is None else Path(checkpoint), identity, sizes)
-    groups = _groups(runs, state["group"])
+    def split(state: dict[str, Any]) -> list[list[int]]:
+        return _groups(runs, state["group"])
+
+    def is_done(state: dict[str, Any]) -> bool:
+        return len(state["done"]) == len(split(state))
+
+    state, save = resume(file, identity, sizes, is_done)
+    groups = split(state)
     data = data.to(device)
 
     def build(number: int) -> Group:
@@ -156,8 +194,8 @@ def train(
 
     def report(group: Group) -> None:
         if after_epoch:
-            now = {metric: values[-1].numpy() for metric, values in group.metrics.items()}
-            after_epoch(group.runs, group.epoch, now)
+            now = {metric: values[-1].numpy().copy() for metric, values in group.metrics.items()}
+            after_epoch(tuple(group.runs), group.epoch, now)
 
     done = work_through(groups, build, epochs, state, save, checkpoint_seconds, name, report)
     sizes_used = {"group": state["group"], "chunk": state["chunk"]}
@@ -206,7 +244,7 @@ class _Group(Group):
     def train_epoch(self) -> None:
         begun = time.perf_counter()
         self.stack.mode = "train"
-        losses, right = [], torch.zeros(self.stack.size, device=self.planned.device)
+        losses, right = [], torch.zeros_like(self.lost, dtype=torch.float32)
         first = self.epoch * self.steps_per_epoch
         for step, (images, labels) in enumerate(
             batches(self.data.train, self.batch_size, self.seed, self.epoch), first
@@ -217,7 +255,7 @@ class _Group(Group):
             self.step(step)
             losses.append(loss)
             right += hits
-        sizes = torch.full((len(losses), 1), float(self.batch_size), device=right.device)
+        sizes = right.new_full((len(losses), 1), self.batch_size)
         sizes[-1] = len(labels)
         samples = len(self.data.train.labels)
         self.stack.mode = "eval"
@@ -236,7 +274,7 @@ class _Group(Group):
         Returns the losses and the numbers of samples that were classified rightly, [runs].
         """
         self.optimizer.zero_grad()
-        losses = torch.zeros(self.stack.size, device=images.device)
+        losses = torch.zeros_like(self.lost, dtype=torch.float32)
         right = torch.zeros_like(losses)
         for loss, hits in self._parts(images, labels, self.chunk):
             each = loss / len(labels)
@@ -255,11 +293,11 @@ class _Group(Group):
     @torch.no_grad()
     def _evaluate(self, split: Split) -> tuple[Tensor, Tensor]:
         """Mean loss and accuracy of each run, NaN without samples."""
-        if not len(split):
-            nothing = torch.full((self.stack.size,), torch.nan)
-            return nothing, nothing
-        losses = torch.zeros(self.stack.size, device=split.labels.device)
+        losses = torch.zeros_like(self.lost, dtype=torch.float32)
         right = torch.zeros_like(losses)
+        if not len(split):
+            nothing = torch.full_like(losses, torch.nan)
+            return nothing, nothing
         # Without gradients there is half as much to hold.
         for loss, hits in self._parts(split.images, split.labels, 2 * self.chunk):
             losses += loss
@@ -297,15 +335,38 @@ def _checked_runs(runs: Sequence[Run]) -> list[Run]:
         if not isinstance(run, Run):
             raise TypeError(f"runs[{place}] must be a lab.Run, got {run!r}")
         checked_schedule(f"runs[{place}].schedule", run.schedule)
-        seed = Whole(low=0)(f"runs[{place}].seed", run.seed)
-        runs[place] = Run(run.label, run.schedule, seed)  # a plain int: it goes into files
-        if (run.label, run.seed) in seen:
+        label = text(f"runs[{place}].label", run.label)
+        seed = checked_seed(f"runs[{place}].seed", run.seed)
+        runs[place] = Run(label, run.schedule, seed)
+        if (label, seed) in seen:
             raise ValueError(
-                f"runs must have one run for each label and seed, got {run.label!r} with seed "
-                f"{run.seed} twice"
+                f"runs must have one run for each label and seed, got {label!r} with seed "
+                f"{seed} twice"
             )
-        seen.add((run.label, run.seed))
+        seen.add((label, seed))
     return runs
+
+
+def _checked_data(data: Any) -> None:
+    if not isinstance(data, Data):
+        raise TypeError(f"data must be a lab.Data, got {data!r}")
+    if not len(data.train):
+        raise ValueError("data must have images to train on, got none")
+    for name in ("train", "validation", "test"):
+        labels = getattr(data, name).labels
+        if labels.dtype != torch.int64 or (labels < 0).any():
+            raise ValueError(f"data.{name}.labels must be int64 of at least 0, got {labels}")
+
+
+def _checked_network(make: Any, data: Data) -> nn.Sequential:
+    network, shape = checked_network("network", make, data.train.images[:1])
+    splits = (data.train, data.validation, data.test)
+    classes = 1 + max(int(split.labels.max()) for split in splits if len(split))
+    if len(shape) != 2 or shape[1] < classes:
+        raise ValueError(
+            f"network must give outputs of shape [1, {classes}] for one image, or more, got {shape}"
+        )
+    return network
 
 
 def _groups(runs: Sequence[Run], size: int) -> list[list[int]]:
@@ -357,6 +418,7 @@ def _history(
     )
 
 
+@undisturbed()
 def fastest(
     network: Network,
     data: Data,
@@ -382,6 +444,7 @@ def fastest(
     return min(costs, key=lambda pair: costs[pair])
 
 
+@undisturbed()
 def measure(
     network: Network,
     data: Data,
@@ -398,8 +461,8 @@ def measure(
     # Groups are as even as can be: of 5 runs, no more than 4 at once means 3 and 2.
     sizes = [group] if group else sorted({-(-most // -(-most // size)) for size in SIZES})
     chunks = [chunk] if chunk else [c for c in CHUNKS if c < batch_size] + [batch_size]
-    index = torch.arange(min(batch_size, len(data.train.labels)))
-    images, labels = data.to(device).train.batch(index.to(device))
+    index = torch.arange(min(batch_size, len(data.train.labels)), device=device)
+    images, labels = data.to(device).train.batch(index)
     settings = {"epochs": 1, "batch_size": batch_size, "steps_per_epoch": 1,
                 "distances_every": None}  # fmt: skip
     costs = {}
