@@ -1,4 +1,4 @@
-"""Settings for all tests: hypothesis profiles, a quiet TensorFlow, and frameworks side by side.
+"""Settings for all tests: hypothesis profiles, one thread, and frameworks side by side.
 
 By default each run draws the same examples. ``make test-thorough`` draws forty times as many,
 at random.
@@ -11,7 +11,10 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("MPLBACKEND", "agg")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
+# Tests run side by side: more threads in each would wait for one another.
+os.environ.setdefault("MKL_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from hypothesis import HealthCheck, configuration, settings
 

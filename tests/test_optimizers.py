@@ -66,7 +66,7 @@ NUMBERS = [
     tensor(0.25, requires_grad=True), 0, 1, np.int64(1),
 ]  # fmt: skip
 NO_NUMBERS = [
-    "0.1", b"0.1", None, True, np.True_, 1j, L.Constant(0.1), [0.1], (0.1,), {}, object(),
+    "0.1", b"0.1", None, True, np.True_, 1j, L.Constant(0.1), [0.1], (0.1,), {}, object,
     np.array([0.1, 0.2]), np.array([]), np.array(["0.1"]), np.array(True), np.array(0.1j),
     np.timedelta64(1, "s"), np.ma.masked, tensor([0.1, 0.2]), tensor(True), tensor(0.1j),
     tensor(0.1, device="meta"),

@@ -756,9 +756,8 @@ def check_parts(networks, sizes, features, batch, own):
     the matrices.
     """
     count, dtype = len(networks), networks[0][-1].weight.dtype
-    rounding = (
-        {"rtol": 1e-4, "atol": 1e-5} if dtype == torch.float32 else {"rtol": 1e-9, "atol": 1e-10}
-    )
+    single = dtype == torch.float32
+    rounding = {"rtol": 1e-3, "atol": 1e-4} if single else {"rtol": 1e-9, "atol": 1e-10}
     parts = torch.arange(count).split(sizes)
     whole, stacks = Stack(networks), [Stack([networks[k] for k in part]) for part in parts]
     for mode in ("train", "train", "precise", "eval"):
@@ -774,10 +773,9 @@ def check_parts(networks, sizes, features, batch, own):
             of_part.square().sum().backward()
             torch.testing.assert_close(of_part, outputs[part], **rounding)
             for name, p in stack.parameters.items():
-                mean = p.grad.abs().mean()  # sums that nearly cancel round by their terms
-                torch.testing.assert_close(
-                    p.grad / mean, whole.parameters[name].grad[part] / mean, **rounding
-                )
+                grad = whole.parameters[name].grad[part]
+                scale = grad.abs().max().clamp(min=1)  # by which sums that cancel are rounded
+                torch.testing.assert_close(p.grad / scale, grad / scale, **rounding)
             for name, buffer in stack.buffers.items():
                 torch.testing.assert_close(buffer, whole.buffers[name][part], **rounding)
 

@@ -173,9 +173,12 @@ def test_an_epoch_equals_a_plain_loop(optimizer):
         network, losses, _ = plain(run, DATA, network=lambda: lenet(8), optimizer=optimizer)
         np.testing.assert_allclose(history.losses[:5, k], losses[:5], rtol=2e-6)
         np.testing.assert_allclose(history.losses[:, k], losses, rtol=1e-3)
-        torch.testing.assert_close(
-            weights(trained.networks[k]), weights(network), rtol=1e-3, atol=1e-3
-        )
+        ours, theirs = weights(trained.networks[k]), weights(network)
+        away = (ours - theirs).abs() > 1e-3 + 1e-3 * theirs.abs()
+        # Adam moves a weight by the sign of its gradient, even if that is rounding and no more:
+        # a few weights may go another way.
+        allowed = 0.01 if isinstance(optimizer, Adam) and optimizer.eps < 1e-6 else 0
+        assert away.float().mean() <= allowed
 
 
 def optimizers(least_eps):
