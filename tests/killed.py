@@ -79,8 +79,11 @@ def alive(child):
 
 
 def number(file):
-    """Another one for each file of this name."""
-    return file.stat().st_ino if file.exists() else None
+    """Another one for each file of this name: what was the number of one is used again."""
+    if not file.exists():
+        return None
+    found = file.stat()
+    return found.st_ino, found.st_mtime_ns
 
 
 class Stopped(Exception):

@@ -136,12 +136,14 @@ def test_killed_at_any_moment(parent, tmp_path, kind):
             if path != file:
                 path.unlink()
         if code == 0:
-            break
+            if kills >= 3 and states >= 2:
+                break
+            file.unlink()  # too quick for us: from the beginning
+            kills = states = 0
+            continue
         assert code == -signal.SIGKILL
         kills += 1
-        states += number(file) != before
-    assert kills >= 3
-    assert states >= 2  # it went on from states, not from the start alone
+        states += number(file) != before  # it goes on from states, not from the start alone
     with np.load(tmp_path / "whole.npz") as whole, np.load(result) as resumed:
         assert set(whole) == set(resumed)
         assert len(whole["losses"]) == 39

@@ -116,7 +116,7 @@ def test_a_module_that_is_loaded_again(folder):
         ("native:Halving", "the module native defines no schedule Halving"),
         ("__main__:Nowhere", "define Nowhere here first"),
         ("__main__:Cosine", "define Cosine here first"),
-        ("Halving", "'class' must be one of .*Cosine.* got 'Halving'"),
+        ("Quartering", "'class' must be one of .*Cosine.* got 'Quartering'"),
         (":", "from_dict"),
     ],
 )

@@ -894,12 +894,14 @@ def test_killed_at_any_moment(parent, tmp_path):
             if path != file:
                 path.unlink()
         if code == 0:
-            break
+            if kills >= 3 and states >= 2:
+                break
+            file.unlink()  # too quick for us: from the beginning
+            kills = states = 0
+            continue
         assert code == -signal.SIGKILL
         kills += 1
-        states += number(file) != before
-    assert kills >= 3
-    assert states >= 2
+        states += number(file) != before  # it goes on from states, not from the start alone
     whole, resumed = (pd.read_pickle(path) for path in (tmp_path / "whole", result))
     assert len(whole) == 3 * 4 * 3 * 6
     assert whole.groupby("schedule").diverged.any().to_dict() == {

@@ -51,6 +51,8 @@ def checked_path(checkpoint: Any) -> Path | None:
     try:
         named = os.fspath(checkpoint)
         path = Path(named).expanduser().resolve()
+        if path.is_symlink():  # from Python 3.13 on this is no error
+            raise OSError("its links lead round in a circle")
         is_file, exists = path.is_file(), path.exists()
         above = next(folder for folder in path.parents if folder.exists())
     except (OSError, RuntimeError, TypeError, ValueError) as error:  # a loop of links, no home
