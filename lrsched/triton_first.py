@@ -1,4 +1,4 @@
-"""Import this before PyTorch or Keras: it loads Triton so that TensorFlow bears it.
+"""Import this before PyTorch or Keras: it loads Triton so that it works beside TensorFlow.
 
 PyTorch's builds for Linux come with Triton and import it when the first optimizer is made.
 TensorFlow, from 2.20 on, offers the symbols of its own LLVM to every library that is loaded
