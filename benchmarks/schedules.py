@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
 import lrsched
 import lrsched.pytorch
-from lrsched.notebook import quiet
+from lrsched.book import quiet
 
 with quiet():
     import keras

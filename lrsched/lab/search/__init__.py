@@ -1,6 +1,6 @@
 """Searches that many workers share, by Optuna.
 
-    python -m lrsched.lab.search --study decay-epoch-grid --trials 4
+    python -m lrsched.lab.search --study lrsched.book.studies:grid --trials 4
 
 starts a worker. The same line starts another one, on this machine or on any that reaches the
 storage; together they run so many trials, and what one has finished the others see. A worker
@@ -15,8 +15,7 @@ whoever dies while writing to it.
 
 from .samplers import grid, random, tpe
 from .storage import open_storage
-from .studies import STUDIES
 from .study import SearchError, Study
 from .worker import work
 
-__all__ = ["STUDIES", "SearchError", "Study", "grid", "open_storage", "random", "tpe", "work"]
+__all__ = ["SearchError", "Study", "grid", "open_storage", "random", "tpe", "work"]

@@ -1,6 +1,7 @@
 """The command: start a worker."""
 
 import argparse
+import importlib
 import os
 import re
 import signal
@@ -11,8 +12,7 @@ from typing import Any, NoReturn
 
 from ..data import DataError
 from .storage import TROUBLE, open_storage
-from .studies import STUDIES, named
-from .study import SearchError
+from .study import SearchError, Study
 from .worker import values, work
 
 JOURNAL = "studies.journal"
@@ -53,8 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--study",
         required=True,
-        metavar="NAME",
-        help=f"{', '.join(STUDIES)}; or module:name for a Study of your own",
+        metavar="MODULE:NAME",
+        help="module:attribute, where to find the Study, or a function that makes it",
     )
     parser.add_argument(
         "--storage",
@@ -82,6 +82,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
+
+
+def named(name: str) -> Study:
+    """The study that ``module:attribute`` is, or makes when it is called.
+
+    Raises SearchError if there is none.
+    """
+    module, _, attribute = name.partition(":")
+    if not module or not attribute.isidentifier():
+        raise SearchError(
+            f"--study must be module:attribute, such as lrsched.book.studies:grid, got {name!r}"
+        )
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+        found = found if isinstance(found, Study) or not callable(found) else found()
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise SearchError(f"--study {name!r} gives no Study: {error}") from error
+    if not isinstance(found, Study):
+        raise SearchError(f"--study {name!r} must be a lrsched.lab.search.Study, got {found!r}")
+    return found
 
 
 def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from .data import Data, Regression, digits, fashion_mnist, polynomial
+from ..lab import Data, Regression, digits, fashion_mnist, polynomial
 
 __all__ = ["Plan", "SweepPlan", "edition", "plan"]
 

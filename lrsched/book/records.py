@@ -19,14 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..lab import History, Run, checkpoints, sweep, train
+from ..lab.groups import Network
+from ..lab.history import METRICS
+from ..lab.plain import text
+from ..lab.sweeps import Rate
 from ..plateau import Plateau
-from . import checkpoints
 from .editions import Plan, SweepPlan, edition
-from .groups import Network
-from .history import METRICS, History, Run
-from .plain import text
-from .sweeps import Rate, sweep
-from .training import train
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -295,7 +294,7 @@ def _origin() -> dict[str, str]:
         return subprocess.run([*here, *command], capture_output=True, text=True).stdout.strip()
 
     try:
-        code = ("../*.py", ".", ":(exclude)records")
+        code = ("..", ":(exclude)records")
         changes = git("status", "--porcelain", "--untracked-files=no", *code)
         commit = git("rev-parse", "--short=12", "HEAD") + ("+changes" if changes else "")
     except FileNotFoundError:  # no git here

@@ -1,4 +1,4 @@
-"""From the results of several seeds to an interval, and from an interval to a verdict."""
+"""From the results of several seeds to an interval."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["interval", "ratio", "verdict"]
+__all__ = ["interval", "ratio"]
 
 
 def interval(values: npt.ArrayLike, level: float = 0.95) -> tuple[float, float, float]:
@@ -90,18 +90,3 @@ def ratio(
         n_resamples=2000, batch=200, confidence_level=level, random_state=0,
     ).confidence_interval  # fmt: skip
     return float(quotient(x, y)), float(found.low), float(found.high)
-
-
-def verdict(differences: npt.ArrayLike) -> str:
-    """What differences over seeds say of the claim that they are above 0.
-
-    "supported" if their 95 % interval lies above 0, "refuted" if it lies below, else
-    "undecided".
-
-    >>> verdict([0.2, 0.3, 0.25])
-    'supported'
-    >>> verdict([0.2, -0.3, 0.1])
-    'undecided'
-    """
-    _, low, high = interval(differences)
-    return "supported" if low > 0 else "refuted" if high < 0 else "undecided"

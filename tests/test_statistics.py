@@ -6,7 +6,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lrsched.lab import interval, ratio, verdict
+from lrsched.book import verdict
+from lrsched.lab import interval, ratio
 
 VALUES = st.lists(st.floats(-100, 100), min_size=2, max_size=12).filter(
     lambda values: np.std(values) > 1e-3

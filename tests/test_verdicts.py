@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lrsched import lab
-from lrsched.notebook import Findings, judged
+from lrsched import book, lab
+from lrsched.book import Findings, judged
 
 
 def test_findings(monkeypatch):
@@ -28,7 +28,7 @@ def test_judged(sign):
     mean, low, high = lab.interval(differences)
     assert text == f"{mean:+.4f} ({low:+.4f} to {high:+.4f})"
     assert text.startswith("+0.1233" if sign > 0 else "-0.1233")
-    assert verdict == lab.verdict(differences) == ("supported" if sign > 0 else "refuted")
+    assert verdict == book.verdict(differences) == ("supported" if sign > 0 else "refuted")
 
 
 @pytest.mark.parametrize("few", [[], [0.1]])

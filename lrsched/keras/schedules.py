@@ -1,14 +1,11 @@
 """Schedules for Keras optimizers."""
 
-from . import triton_first  # noqa: F401  # before Keras
-
-# isort: split
 from typing import Any
 
 import keras
 
-from .arguments import Choice, Real
-from .schedule import Schedule, from_dict, is_schedule
+from ..arguments import Choice, Real
+from ..schedule import Schedule, from_dict, is_schedule
 
 __all__ = ["KerasSchedule", "ScheduleCallback", "callback", "schedule"]
 

@@ -1,8 +1,5 @@
 """Schedules for PyTorch optimizers."""
 
-from . import triton_first  # noqa: F401  # before PyTorch
-
-# isort: split
 import functools
 import inspect
 import math
@@ -16,10 +13,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from .arguments import Optional, Real, Several, Whole, number
-from .composition import Scaled
-from .namespaces import LAST_STEP, NUMBERS
-from .schedule import Schedule, from_dict
+from ..arguments import Optional, Real, Several, Whole, number
+from ..composition import Scaled
+from ..namespaces import LAST_STEP, NUMBERS
+from ..schedule import Schedule, from_dict
 
 __all__ = ["ScheduleLR", "scheduler", "set_rate"]
 

@@ -1,0 +1,8 @@
+"""Schedules for Keras optimizers."""
+
+from .. import triton_first  # noqa: F401  # before Keras
+
+# isort: split
+from .schedules import KerasSchedule, ScheduleCallback, callback, schedule
+
+__all__ = ["KerasSchedule", "ScheduleCallback", "callback", "schedule"]
