@@ -89,7 +89,7 @@ benchmark: $(ENV)
 # One process on all cores. Stopped and started again, it goes on where it was.
 record: $(ENV)
 	@$(ON_ALL_CORES) -u TQDM_DISABLE LRSCHED_EDITION=full LRSCHED_RECORD=_build/record \
-		$(BIN)/python book/record.py $$(grep -l "lab\.experiment\|lab\.planned_sweep" book/*.ipynb)
+		$(BIN)/python book/record.py $$(grep -l "book\.experiment\|book\.sweep" book/*.ipynb)
 
 address:
 	@$(PYTHON) book/address.py set "$(URL)"

@@ -73,6 +73,13 @@ class Plateau:
         self.lr = self.base_lr
         self.best = self._worst
 
+    def to_dict(self) -> dict[str, Any]:
+        from dataclasses import fields
+
+        return {"class": "Plateau"} | {
+            f.name: getattr(self, f.name) for f in fields(self) if f.init
+        }
+
     def update(self, metric: Any) -> float:
         """The rate to use from now on, given the newest value of the metric.
 

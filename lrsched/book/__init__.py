@@ -4,24 +4,24 @@
 """
 
 from .display import quiet, table
-from .editions import Plan, SweepPlan, edition, plan
-from .records import experiment, keep, planned_sweep, record, record_table
+from .editions import Plan, edition, plan
+from .experiments import experiment, keep, sweep
+from .records import record, record_table
 from .style import use_style
 from .verdicts import Findings, judged, verdict
 
 __all__ = [
     "Findings",
     "Plan",
-    "SweepPlan",
     "edition",
     "experiment",
     "judged",
     "keep",
     "plan",
-    "planned_sweep",
     "quiet",
     "record",
     "record_table",
+    "sweep",
     "table",
     "use_style",
     "verdict",

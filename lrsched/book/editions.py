@@ -2,13 +2,14 @@
 
 import copy
 import functools
+import math
 import os
 from dataclasses import dataclass
 from typing import Any
 
 from ..lab import Data, Regression, digits, fashion_mnist, polynomial
 
-__all__ = ["Plan", "SweepPlan", "edition", "plan"]
+__all__ = ["Plan", "edition", "plan"]
 
 
 @dataclass(frozen=True)
@@ -19,62 +20,36 @@ class Plan:
         name: the experiment, and its record.
         epochs: the epochs of each run.
         seeds: the number of seeds, which count from 0.
-        validation: training images set apart, for choices that may not be made by the test.
         batch_size: samples for one update.
-        sizes: the ``group`` and ``chunk`` of :func:`train`, empty where they are measured.
+        validation: images set apart, for choices that may not be made by the test; None: the
+            experiment is on the polynomial.
+        sizes: the ``group`` and ``chunk`` of :func:`lrsched.lab.train`, empty where they are
+            measured.
     """
 
     name: str
     epochs: int
     seeds: int
-    validation: int
     batch_size: int
+    validation: int | None = None
     sizes: tuple[tuple[str, int], ...] = ()
 
     @property
-    def data(self) -> Data:
-        """The digits, or in the full edition Fashion-MNIST: a copy, whose changes stay in it."""
+    def data(self) -> Any:
+        """The digits, in the full edition Fashion-MNIST; or the polynomial, the same in both.
+
+        It is a copy, whose changes stay in it.
+        """
         return copy.deepcopy(_data(edition(), self.validation))
 
     @property
     def steps_per_epoch(self) -> int:
         """The updates in an epoch."""
-        return -(-len(_data(edition(), self.validation).train) // self.batch_size)
+        return math.ceil(len(_data(edition(), self.validation).train) / self.batch_size)
 
     def settings(self) -> dict[str, Any]:
-        """These numbers as arguments of :func:`train`."""
+        """These numbers as arguments of :func:`lrsched.lab.train`."""
         return {"epochs": self.epochs, "batch_size": self.batch_size, **dict(self.sizes)}
-
-
-@dataclass(frozen=True)
-class SweepPlan:
-    """How large a sweep is in the edition at hand. The data are the same in both.
-
-    Attributes:
-        name: the sweep, and its record.
-        epochs: the epochs of each run.
-        seeds: the number of seeds, which count from 0.
-        batch_size: samples for one update.
-    """
-
-    name: str
-    epochs: int
-    seeds: int
-    batch_size: int = 50
-
-    @property
-    def data(self) -> Regression:
-        """The polynomial."""
-        return polynomial()
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """The updates in an epoch."""
-        return -(-len(self.data.train) // self.batch_size)
-
-    def settings(self) -> dict[str, Any]:
-        """These numbers as arguments of :func:`sweep`."""
-        return {"seeds": self.seeds, "epochs": self.epochs, "batch_size": self.batch_size}
 
 
 # For each experiment: epochs, seeds, validation images.
@@ -126,7 +101,7 @@ def edition() -> str:
     return name
 
 
-def plan(name: str) -> Plan | SweepPlan:
+def plan(name: str) -> Plan:
     """How large the experiment ``name`` is in this edition.
 
     Raises ValueError if there is no such experiment.
@@ -134,17 +109,20 @@ def plan(name: str) -> Plan | SweepPlan:
     quick = edition() == "quick"
     if name in SWEEPS:
         epochs, seeds, batch_size = SWEEPS[name]
-        return SweepPlan(name, epochs, seeds[0 if quick else 1], batch_size)
+        return Plan(name, epochs, seeds[0 if quick else 1], batch_size)
     plans = QUICK if quick else FULL
     if name not in plans:
         known = ", ".join(map(repr, [*plans, *SWEEPS]))
         raise ValueError(f"name must be one of {known}, got {name!r}")
+    epochs, number, validation = plans[name]
     if quick:
         # Fixed, so that the book repeats to the last bit.
-        return Plan(name, *plans[name], batch_size=32, sizes=(("group", 32), ("chunk", 32)))
-    return Plan(name, *plans[name], batch_size=256)
+        return Plan(name, epochs, number, 32, validation, (("group", 32), ("chunk", 32)))
+    return Plan(name, epochs, number, 256, validation)
 
 
 @functools.cache
-def _data(edition: str, validation: int) -> Data:
+def _data(edition: str, validation: int | None) -> Data | Regression:
+    if validation is None:
+        return polynomial()
     return digits(validation) if edition == "quick" else fashion_mnist(validation)

@@ -15,7 +15,7 @@ from optuna.trial import Trial
 from ..lab import Run, perceptron, search, train
 from ..lab.search import Study
 from ..schedules import MultiStep
-from .editions import Plan, edition, plan
+from .editions import edition, plan
 
 __all__ = ["grid", "pruned", "random", "tpe"]
 
@@ -24,7 +24,7 @@ RATE, FACTOR = 0.5, 0.1
 
 def _loss_by_decay_epoch(trial: Trial) -> float:
     """Train with one drop of the rate at an epoch to be chosen; the validation loss."""
-    size = _plan()
+    size = plan("decay-epochs")
     epoch = trial.suggest_int("decay_epoch", 2, size.epochs - 2, step=2)
     schedule = MultiStep(RATE, (epoch,), FACTOR).per_epoch(size.steps_per_epoch)
 
@@ -34,7 +34,7 @@ def _loss_by_decay_epoch(trial: Trial) -> float:
             raise optuna.TrialPruned
 
     data = size.data
-    history = train(
+    results = train(
         [Run(f"{epoch}", schedule)],
         data,
         epochs=size.epochs,
@@ -44,20 +44,13 @@ def _loss_by_decay_epoch(trial: Trial) -> float:
         chunk=size.batch_size,
         after_epoch=report,
     )
-    history.check_rates()
-    loss = float(history.metrics["validation_loss"][-1, 0])
+    loss = float(results.metrics["validation_loss"][-1, 0])
     return loss if math.isfinite(loss) else math.inf
-
-
-def _plan() -> Plan:
-    size = plan("decay-epochs")
-    assert isinstance(size, Plan)
-    return size
 
 
 def _study(sampler: str, samplers: Callable[[int], BaseSampler], **settings: Any) -> Study:
     """A study of the decay epoch in the edition at hand."""
-    size = _plan()
+    size = plan("decay-epochs")
     described = {
         "sampler": sampler,
         "edition": edition(),

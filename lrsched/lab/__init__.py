@@ -1,33 +1,34 @@
 """Experiments: data, networks, training of many runs side by side, results, statistics.
 
-``pip install 'lrsched[lab]'``. The rest of the package never imports it.
+``pip install 'lrsched[lab]'``. The rest of the package, but for ``lrsched.book``, never imports it.
 """
 
 from .. import triton_first  # noqa: F401  # before PyTorch
 
 # isort: split
-from .data import Data, DataError, Regression, Rows, Split, digits, fashion_mnist, polynomial
-from .history import History, Run
-from .models import Stack, lenet, mlp, perceptron
+from .data import Data, Regression, Rows, Split, digits, polynomial
+from .fashion import fashion_mnist
+from .networks import lenet, mlp, perceptron
 from .optimizers import SGD, Adam
+from .results import Results
+from .runs import Run
+from .stack import Stack
 from .statistics import interval, ratio
 from .sweeps import sweep
-from .training import fastest, train
+from .trainer import train
 
 __all__ = [
     "SGD",
     "Adam",
     "Data",
-    "DataError",
-    "History",
     "Regression",
+    "Results",
     "Rows",
     "Run",
     "Split",
     "Stack",
     "digits",
     "fashion_mnist",
-    "fastest",
     "interval",
     "lenet",
     "mlp",

@@ -18,7 +18,6 @@ class StackOptimizer:
     """Updates the weights of a :class:`Stack`, each network with a rate of its own.
 
     Attributes:
-        rates: the rate of each network, float64; the next update uses what they hold then.
         state: the moments by name, each a list of tensors in the order of the weights.
         steps: the updates done.
     """
@@ -26,8 +25,6 @@ class StackOptimizer:
     def __init__(self, rule: "SGD | Adam", parameters: Mapping[str, Tensor]) -> None:
         self.rule = rule
         self.parameters = list(parameters.values())
-        first = self.parameters[0]
-        self.rates = torch.zeros(len(first), dtype=torch.float64, device=first.device)
         self.state = {
             name: [torch.zeros_like(p, requires_grad=False) for p in self.parameters]
             for name in rule.moments
@@ -35,15 +32,19 @@ class StackOptimizer:
         self.steps = 0
 
     @torch.no_grad()
-    def step(self) -> None:
-        """One update by the gradients of the weights."""
+    def step(self, rates: Tensor) -> Tensor:
+        """One update by the gradients of the weights, with a rate for each network.
+
+        Returns the rates as the update used them, float32, [networks].
+        """
         self.steps += 1
-        rates = self.rates.float()
+        used = rates.float()
         for index, p in enumerate(self.parameters):
-            assert p.grad is not None
+            if p.grad is None:
+                raise RuntimeError("step() needs gradients: call backward() first")
             moments = [tensors[index] for tensors in self.state.values()]
-            rate = rates.view(-1, *[1] * (p.dim() - 1))
-            self.rule.update(p, p.grad, rate, moments, self.steps)
+            self.rule.update(p, p.grad, used.view(-1, *[1] * (p.dim() - 1)), moments, self.steps)
+        return used
 
     def zero_grad(self) -> None:
         """Forget the gradients."""

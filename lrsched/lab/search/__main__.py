@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from ..data import DataError
+from ..fashion import DataError
 from .storage import TROUBLE, open_storage
 from .study import SearchError, Study
 from .worker import values, work

@@ -1,0 +1,81 @@
+"""What decides the results of a training beside its runs and their first weights."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .optimizers import SGD, Adam
+from .plain import plain
+
+__all__ = ["Settings", "Sizes"]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is computed at once. It decides the time, and the last bits of results.
+
+    Attributes:
+        group: runs; None: to be measured.
+        chunk: samples of a batch; None: to be measured, or all of them.
+    """
+
+    group: int | None = None
+    chunk: int | None = None
+
+    def to_dict(self) -> dict[str, int]:
+        """The sizes that there are."""
+        return {name: size for name, size in dataclasses.asdict(self).items() if size}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the results of a training beside its runs and their first weights.
+
+    Attributes:
+        data: the name of the data set.
+        checksum: that of the data set.
+        networks: each network as it is printed, by its label; "" if it has none.
+        optimizer: the optimizer.
+        epochs: how often all training samples are seen.
+        batch_size: samples for one update.
+        samples: the number of samples to train on.
+        distances_every: steps between two measurements of distances, None: none are measured.
+        watch: the metric that runs follow, "" if none does.
+    """
+
+    data: str
+    checksum: str
+    networks: Mapping[str, str]
+    optimizer: SGD | Adam
+    epochs: int
+    batch_size: int
+    samples: int
+    distances_every: int | None
+    watch: str
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The updates in an epoch."""
+        return math.ceil(self.samples / self.batch_size)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as plain values: what records and tables say of a training."""
+        one = "" in self.networks
+        optimizer = {"class": type(self.optimizer).__name__} | dataclasses.asdict(self.optimizer)
+        values = {
+            "data": self.data,
+            "checksum": self.checksum,
+            **({"network": self.networks[""]} if one else {"networks": dict(self.networks)}),
+            "optimizer": plain("optimizer", optimizer),
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "steps_per_epoch": self.steps_per_epoch,
+            "samples": self.samples,
+        }
+        if one or self.distances_every:
+            values["distances_every"] = self.distances_every
+        if self.watch or not one:
+            values["watch"] = self.watch
+        return values
