@@ -20,8 +20,10 @@ from torch.utils.data import DataLoader, Dataset
 
 import lrsched
 from lrsched import lab
-from lrsched.lab.groups import least_seconds
-from lrsched.lab.training import measure
+from lrsched.lab.classification import Classification
+from lrsched.lab.machine import least_seconds
+from lrsched.lab.settings import Settings, Sizes
+from lrsched.lab.task import Work
 
 BATCH = 256
 CLOCK = time.perf_counter
@@ -100,11 +102,18 @@ def tutorials_way(data: lab.Data, workers: int, device: torch.device) -> float:
 def side_by_side(data: lab.Data, count: int, device: torch.device) -> tuple[int, int, float]:
     """The sizes that ``lab.train`` chooses for so many runs, and its seconds a model-epoch."""
     runs = [lab.Run(str(k), lrsched.Constant(0.1)) for k in range(count)]
-    group, chunk = lab.fastest(lab.lenet, data, BATCH, device=device, runs=runs)
-    history = lab.train(
-        runs, data, epochs=1, batch_size=BATCH, group=group, chunk=chunk, device=device
+    results = lab.train(runs, data, epochs=1, batch_size=BATCH, device=device)
+    return *(results.surroundings[size] for size in ("group", "chunk")), results.seconds.mean()
+
+
+def costs_of_updates(data: lab.Data, device: torch.device) -> dict[Sizes, float]:
+    """Seconds for one update of one of 32 runs, by what is computed at once."""
+    runs = [lab.Run(str(k), lrsched.Constant(0.1)) for k in range(32)]
+    settings = Settings(
+        data.name, data.checksum, {"": "LeNet"}, lab.SGD(), 1, BATCH, len(data.train), None, ""
     )
-    return group, chunk, history.seconds.mean()
+    work = Work(runs, {"": lab.lenet}, {"": lab.lenet()}, settings, device)
+    return Classification(data).costs(work, Sizes())
 
 
 def intended(steps: int) -> list[lab.Run]:
@@ -154,27 +163,27 @@ def main() -> None:
         share = work / seconds / rate
         print(f"{way:<48}{seconds:>9.2f}{seconds / slowest:>8.2f}{share:>26.2f}")
 
-    costs = measure(lab.lenet, data, BATCH, device=device)
-    chunks = sorted({chunk for _, chunk in costs})
+    costs = costs_of_updates(data, device)
+    chunks = sorted({sizes.chunk for sizes in costs})
     print("\nSeconds for one model-epoch of updates alone, by samples at once")
     print(f"{'runs at once':<16}" + "".join(f"{chunk:>8}" for chunk in chunks))
-    steps = -(-len(data.train) // BATCH)
-    for group in sorted({group for group, _ in costs}):
-        row = "".join(f"{costs[group, chunk] * steps:>8.2f}" for chunk in chunks)
+    steps = math.ceil(len(data.train) / BATCH)
+    for group in sorted({sizes.group for sizes in costs}):
+        row = "".join(f"{costs[Sizes(group, chunk)] * steps:>8.2f}" for chunk in chunks)
         print(f"{group:<16}{row}")
 
     epochs = arguments.epochs
     begun = CLOCK()
-    history = lab.train(intended(steps), data, epochs=epochs, batch_size=BATCH, device=device)
+    results = lab.train(intended(steps), data, epochs=epochs, batch_size=BATCH, device=device)
     seconds = CLOCK() - begun
     print(f"\nThe tutorial's five runs as it meant them, {epochs} epochs, one seed")
-    print(history.check_rates())
+    print(results.check_rates())
     print(f"{seconds:.0f} s, {seconds / epochs / 5:.2f} s a model-epoch, choice of sizes included;")
     print(f"the tutorial's GPU took 590 s for 30 epochs, {590 / 150:.2f} s a model-epoch")
     print(f"{'run':<18}{'train loss':>12}{'train acc':>12}{'test acc':>12}")
-    for label in history.labels:
+    for label in results.labels:
         values = [
-            history.final(metric)[label][0]
+            results.final(metric)[label][0]
             for metric in ("train_loss", "train_accuracy", "test_accuracy")
         ]
         print(f"{label:<18}" + "".join(f"{value:>12.3f}" for value in values))

@@ -231,7 +231,7 @@ class _Session:
 
         every = settings.distances_every
         steps = settings.epochs * settings.steps_per_epoch
-        share = [torch.full((_runs(each),), each["seconds"] / _runs(each)) for each in done]
+        share = [np.full(_runs(each), each["seconds"] / _runs(each)) for each in done]
         return Results(
             tuple(self.work.runs),
             tables("metrics"),
@@ -241,7 +241,7 @@ class _Session:
             tables("distances"),
             np.arange(0, steps, every) if every else np.arange(0),
             joined(each["diverged"] for each in done),
-            joined(share),
+            np.concatenate(share)[order],
             settings.to_dict(),
             surroundings(self.work.device) | sizes.to_dict(),
         )
