@@ -45,8 +45,8 @@ def test_the_schedule_is_for_another_network_too():
     schedule = run(f"import lrsched\n{lines[0][0]}")["schedule"]
     runs = [lab.Run("", schedule, seed) for seed in range(3)]
     data, momentum = lab.digits(), lab.SGD(0.9)
-    history = lab.train(runs, data, epochs=23, batch_size=32, optimizer=momentum, group=3, chunk=32)
-    assert (history.final("test_accuracy")[""] > 0.94).all()
+    results = lab.train(runs, data, epochs=23, batch_size=32, optimizer=momentum, group=3, chunk=32)
+    assert (results.final("test_accuracy")[""] > 0.94).all()
 
 
 def test_values():
@@ -57,7 +57,7 @@ def test_values():
 
 
 def test_train():
-    for accuracies in run(TRAIN)["history"].final("test_accuracy").values():
+    for accuracies in run(TRAIN)["results"].final("test_accuracy").values():
         assert (accuracies > 0.85).all()
 
 
