@@ -158,7 +158,7 @@ def main() -> None:
     chunks = sorted({chunk for _, chunk in costs})
     print("\nSeconds for one model-epoch of updates alone, by samples at once")
     print(f"{'runs at once':<16}" + "".join(f"{chunk:>8}" for chunk in chunks))
-    steps = -(-len(data.train) // BATCH)
+    steps = math.ceil(len(data.train) / BATCH)
     for group in sorted({group for group, _ in costs}):
         row = "".join(f"{costs[group, chunk] * steps:>8.2f}" for chunk in chunks)
         print(f"{group:<16}{row}")

@@ -15,6 +15,7 @@ from ..arguments import AsFloat, Optional, Real, Whole
 from ..plateau import Plateau
 from ..schedule import Schedule
 from ..schedules import Constant
+from . import fast
 from .checkpoints import checked_path
 from .data import Regression, Rows
 from .groups import (
@@ -46,12 +47,13 @@ from .plain import labelled, text
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .fast.host import Loop
+
 __all__ = ["METRICS", "sweep"]
 
 METRICS = ("batch_loss", "train_loss", "precise_loss", "validation_loss", "test_loss")
 
 COMPILED = 1024  # runs held at once by the compiled loop, which takes 16 at a time in any case
-WIDEST = 64  # units: the matrices of wider layers are faster as batched products
 SIZES = (64, 128, 256, 512, 1024, 2048)
 ROWS = 250  # evaluated at once: small results stay in the cache, and their memory is used again
 MEMORY = 2**28  # bytes for the largest intermediate results of a group
@@ -233,7 +235,7 @@ class _Group(Group):
             settings["watch"],
             device,
         )
-        self.compiled = _compiles(starts[self.seeds[0]], data)
+        self.loop = _loop(self.stack, data)
         self.measurements = [(part, "eval") for part in (data.train, data.validation, data.test)]
         if self.stack.buffers:
             self.measurements.append((data.train, "precise"))
@@ -244,8 +246,8 @@ class _Group(Group):
         train, first = self.data.train, self.epoch * self.steps_per_epoch
         orders = torch.stack([self.order_of(seed, self.epoch) for seed in self.seeds])
         orders = orders.to(train.inputs.device)
-        if self.compiled:
-            losses, measured = self._compiled_epoch(orders, first)
+        if self.loop:
+            losses, measured = self._compiled_epoch(self.loop, orders, first)
         else:
             losses, measured = self._epoch(orders, first)
         total = torch.zeros_like(losses[0])
@@ -271,18 +273,19 @@ class _Group(Group):
             self.step(step)
         return torch.stack(losses), self.measure()
 
-    def _compiled_epoch(self, orders: Tensor, first: int) -> tuple[Tensor, list[Tensor]]:
-        """The same by :mod:`lrsched.lab.compiled`, which computes in float32 alone."""
-        from . import compiled
-
+    def _compiled_epoch(
+        self, loop: "Loop", orders: Tensor, first: int
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The same by :mod:`lrsched.lab.fast`, which computes in float32 alone."""
         train = self.data.train
         planned = self.planned[first : first + self.steps_per_epoch]
-        losses, applied, *measured = compiled.train(
-            self.stack, self.optimizer, train.inputs, train.targets, orders, self.seed_of,
-            planned, self.batch_size,
+        losses, applied, measured = loop.train(
+            self.optimizer, train.inputs, train.targets, orders, self.seed_of, planned,
+            self.batch_size,
             [(rows.inputs, rows.targets, mode) for rows, mode in self.measurements],
         )  # fmt: skip
-        assert torch.equal(applied, planned.float()), "other rates were applied than planned"
+        if not torch.equal(applied, planned.float()):
+            raise AssertionError("other rates were applied than planned")
         self.rates += list(planned.clone())
         return losses, self._ordered(measured)
 
@@ -354,11 +357,13 @@ def _fastest(
     most: int,
 ) -> int:
     """The number of runs to compute at once that is fastest here, measured on one network."""
-    if all(_compiles(network, data) for network in examples.values()):
-        return min(COMPILED, most)
-    fits = max(1, MEMORY // max(_bytes(network, data) for network in examples.values()))
-    largest = max(examples, key=lambda label: sum(p.numel() for p in examples[label].parameters()))
     device = data.train.inputs.device
+    if all(_loop(Stack([network], device), data) for network in examples.values()):
+        return min(COMPILED, most)
+    fits = max(
+        1, MEMORY // max(_bytes(network.parameters(), data) for network in examples.values())
+    )
+    largest = max(examples, key=lambda label: sum(p.numel() for p in examples[label].parameters()))
     index = torch.arange(settings["batch_size"], device=device) % len(data.train)
     orders = functools.partial(order, len(data.train))
     steps: int = settings["steps_per_epoch"]
@@ -380,23 +385,21 @@ def _fastest(
     return min(sorted({min(size, most, fits) for size in SIZES}), key=cost)
 
 
-def _compiles(network: nn.Sequential, data: Regression) -> bool:
-    """Whether the compiled loop is for such networks and data."""
-    from . import compiled  # late: the compiler takes a while to import
-
-    held = torch.get_num_threads() * compiled.LANES * _bytes(network, data)
-    stack = Stack([network], data.train.inputs.device)
-    return compiled.supported(stack) and _widest(network) <= WIDEST and held <= MEMORY
-
-
-def _widest(network: nn.Sequential) -> int:
-    return max(max(p.shape) for p in network.parameters())
+def _loop(stack: Stack, data: Regression) -> "Loop | None":
+    """The compiled loop, where it is for such networks and data."""
+    loop = fast.loop(stack)
+    if loop is None:
+        return None
+    weights = (p[0] for p in stack.parameters.values())
+    held = torch.get_num_threads() * loop.lanes * _bytes(weights, data)
+    return loop if held <= MEMORY else None
 
 
-def _bytes(network: nn.Sequential, data: Regression) -> int:
+def _bytes(weights: Iterable[Tensor], data: Regression) -> int:
     """What the widest layers of one network hold while it is evaluated, in float32."""
+    widest = max(max(p.shape) for p in weights)
     rows = sum(map(len, (data.train, data.validation, data.test)))
-    return 4 * 4 * _widest(network) * rows
+    return 4 * 4 * widest * rows
 
 
 def _table(
