@@ -34,7 +34,7 @@ SITE     := _build/html
 ON_ALL_CORES := env -u MKL_NUM_THREADS -u OMP_NUM_THREADS -u OPENBLAS_NUM_THREADS
 say       = @echo "==> $(1)"
 
-.PHONY: help book test test-package test-book test-thorough serve benchmark record address clean \
+.PHONY: help book test test-package test-book test-thorough serve benchmark house record address clean \
         executed pages FORCE
 .DELETE_ON_ERROR:
 
@@ -44,6 +44,7 @@ help:
 	@echo "make test-thorough  the tests that draw their inputs, with many more of them, at random"
 	@echo "make serve          open the built book at http://localhost:$(PORT)"
 	@echo "make benchmark      measure what a schedule costs, and training side by side"
+	@echo "make house          count code lines, long functions, private names; draw the imports"
 	@echo "make record         train at full size and write the records (hours on two cores)"
 	@echo "make address URL=https://github.com/you/repository"
 	@echo "                    set the public address everywhere"
@@ -85,6 +86,9 @@ serve:
 benchmark: $(ENV)
 	@for script in benchmarks/*.py; do \
 		echo "==> $$script"; $(ON_ALL_CORES) $(BIN)/python $$script || exit 1; done
+
+house: $(ENV)
+	@$(BIN)/python tests/house.py
 
 # One process on all cores. Stopped and started again, it goes on where it was.
 record: $(ENV)

@@ -14,7 +14,7 @@ from torch.utils import serialization
 import lrsched as L
 from killed import stop_after
 from lrsched import lab
-from lrsched.lab import compiled, groups, sweeps, training
+from lrsched.lab import groups, sweeps, training
 
 ROWS, DIGITS = lab.polynomial(samples=320), lab.digits(validation=800, test=800)
 RUNS = [lab.Run("a", L.Constant(0.1)), lab.Run("b", L.Plateau(0.1, 0.5, 0)),
@@ -165,22 +165,6 @@ def test_a_checkpoint_goes_on_whatever_the_caller_has_set(alone, tmp_path, call,
             call(checkpoint=tmp_path / "c", checkpoint_seconds=0)
     with SET[setting]():
         assert repr(call(checkpoint=tmp_path / "c")) == repr(alone[call])
-
-
-def test_the_threads_of_the_compiled_loop_keep_denormal_numbers(monkeypatch):
-    """Also if the first to call had them flushed."""
-    compiled._pool.cache_clear()
-    with SET["denormals"]():
-        sweep()
-    seen = []
-    real = compiled._train
-    monkeypatch.setattr(compiled, "_train", lambda *given: seen.append(tiny()) or real(*given))
-
-    def tiny():
-        return float(np.float64(1e-310) * np.float64(1))
-
-    sweep()
-    assert set(seen) == {1e-310}
 
 
 # What is drawn

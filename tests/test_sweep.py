@@ -30,7 +30,7 @@ from lrsched.lab import (
     Adam,
     Regression,
     Rows,
-    compiled,
+    fast,
     mlp,
     optimizers,
     polynomial,
@@ -38,6 +38,7 @@ from lrsched.lab import (
     sweeps,
 )
 from lrsched.lab.checkpoints import CheckpointError
+from lrsched.lab.fast.host import Loop
 
 LOSSES = ["batch_loss", "train_loss", "precise_loss", "validation_loss", "test_loss"]
 COLUMNS = ["network", "schedule", "seed", "epoch", "rate", *LOSSES, "diverged"]
@@ -70,14 +71,14 @@ NORMS = {str(norm): maker(depth=2, norm=norm) for norm in (None, "before", "afte
 def engine(request, monkeypatch):
     """Each of the two ways in which a sweep may be computed, in turn; its name."""
     if request.param == "batched":
-        monkeypatch.setattr(compiled, "supported", lambda stack: False)
+        monkeypatch.setattr(fast, "loop", lambda stack: None)
     return request.param
 
 
 @pytest.fixture
 def batched(monkeypatch):
     """Sweeps as on a GPU: by batched products, whose groups are measured."""
-    monkeypatch.setattr(compiled, "supported", lambda stack: False)
+    monkeypatch.setattr(fast, "loop", lambda stack: None)
 
 
 BOTH_ENGINES = pytest.mark.usefixtures("engine")
@@ -702,16 +703,16 @@ def test_applied_rates_are_checked(monkeypatch, step, schedule):
 @pytest.mark.parametrize("schedule", [L.Cosine(0.1, 20), L.Plateau(0.1)], ids=["cosine", "plateau"])
 def test_applied_rates_are_checked_where_compiled(monkeypatch, step, schedule):
     """One run, one update, in the last digit of float32."""
-    real = compiled.train
+    real = Loop.train
 
-    def another(stack, optimizer, inputs, targets, orders, seed_of, rates, *arguments):
+    def another(loop, optimizer, inputs, targets, orders, seed_of, rates, *arguments):
         place = step - 1 - optimizer.steps
         if place in range(len(rates)):
             rates = rates.float()
             rates[place, 1] = torch.nextafter(rates[place, 1], torch.tensor(1.0))
-        return real(stack, optimizer, inputs, targets, orders, seed_of, rates, *arguments)
+        return real(loop, optimizer, inputs, targets, orders, seed_of, rates, *arguments)
 
-    monkeypatch.setattr(compiled, "train", another)
+    monkeypatch.setattr(Loop, "train", another)
     with pytest.raises(AssertionError, match="other rates were applied than planned"):
         sweep({"n": NORMS["None"]}, {"a": schedule}, 2, DATA, epochs=3, batch_size=8, group=2)
 
@@ -765,8 +766,8 @@ def test_the_fastest_size_is_taken(monkeypatch):
 def test_what_is_compiled(monkeypatch):
     """Small networks on little data: else the memory of a block would be large, and slow."""
     used = []
-    real = compiled.train
-    monkeypatch.setattr(compiled, "train", lambda *given: used.append(1) or real(*given))
+    real = Loop.train
+    monkeypatch.setattr(Loop, "train", lambda *given: used.append(1) or real(*given))
 
     def compiles(make, data=DATA):
         used.clear()

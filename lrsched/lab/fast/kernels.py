@@ -5,21 +5,17 @@ values of a unit for the rows of a batch follow one another; ``stride`` is the d
 to unit.
 """
 
-import hashlib
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from . import lanes
 from .lanes import (
     LANES,
     Memory,
     Vector,
     compiled,
+    compiled_once,
     dot,
     load,
     muladd,
@@ -29,7 +25,7 @@ from .lanes import (
     tanh,
     total,
     where_le,
-)  # fmt: skip
+)
 
 __all__ = [
     "EVAL", "LAYER", "LINEAR", "NORM", "PRECISE", "RELU", "TANH", "TRAIN", "Epoch", "Places",
@@ -97,15 +93,6 @@ class Matrix(NamedTuple):
     bias: int
     outputs: int
     inputs: int
-
-
-def _compiled_once(function: Callable[..., None]) -> Callable[..., None]:
-    """With all that it calls, kept on disk until this file or that of the lanes changes."""
-    # The compiler looks at the function's own file and name: the name tells of the other file.
-    digest = hashlib.sha256(Path(lanes.__file__).read_bytes()).hexdigest()
-    function.__qualname__ += f"_{digest[:8]}"
-    dispatcher: Callable[..., None] = njit(function, error_model="numpy", nogil=True, cache=True)
-    return dispatcher
 
 
 @compiled
@@ -320,35 +307,32 @@ def _unpack(m: Memory, state: Memory, who: Integers) -> None:
 
 
 @compiled
-def _share(m: Memory, samples: Memory, row: int, place: int, stride: int) -> None:
-    """One sample, the same for all networks; its numbers are so far apart."""
-    for i in range(samples.shape[1]):
-        store(m, place + i * stride, same(samples[row, i]))
-
-
-@compiled
 def _batch(m: Memory, places: Places, epoch: Epoch, who: Integers, first: int, rows: int) -> None:
     """The next rows of each network's own order into the memory."""
     batch, orders, seed_of = epoch.batch, epoch.orders, epoch.seed_of
     alike = True
     for n in range(LANES):
         alike = alike and seed_of[who[n]] == seed_of[who[0]]
+    inputs, targets = epoch.inputs, epoch.targets
+    features, outputs = inputs.shape[1], targets.shape[1]
     if alike:
         for r in range(rows):
             row = orders[seed_of[who[0]], first + r]
-            _share(m, epoch.inputs, row, places.inputs + r, batch)
-            _share(m, epoch.targets, row, places.targets + r, batch)
+            for i in range(features):
+                store(m, places.inputs + i * batch + r, same(inputs[row, i]))
+            for o in range(outputs):
+                store(m, places.targets + o * batch + r, same(targets[row, o]))
         return
     for r in range(rows):
         for n in range(LANES):
             row = orders[seed_of[who[n]], first + r]
-            for i in range(epoch.inputs.shape[1]):
-                m[(places.inputs + i * batch + r) * LANES + n] = epoch.inputs[row, i]
-            for o in range(epoch.targets.shape[1]):
-                m[(places.targets + o * batch + r) * LANES + n] = epoch.targets[row, o]
+            for i in range(features):
+                m[(places.inputs + i * batch + r) * LANES + n] = inputs[row, i]
+            for o in range(outputs):
+                m[(places.targets + o * batch + r) * LANES + n] = targets[row, o]
 
 
-@_compiled_once
+@compiled_once
 def train(
     blocks: Integers, m: Memory, layers: Layers, places: Places, rule: Rule, epoch: Epoch,
     state: Memory, losses: Memory, applied: Memory,
@@ -383,7 +367,7 @@ def train(
         _unpack(m, state, who)
 
 
-@_compiled_once
+@compiled_once
 def errors(
     blocks: Integers, m: Memory, layers: Layers, places: Places, state: Memory, moments: int,
     inputs: Memory, targets: Memory, means: Memory, tile: int, mode: int,
@@ -392,15 +376,17 @@ def errors(
 
     So many rows are computed at once. moments: the numbers of the state that are of no use here.
     """
-    outputs, extra = targets.shape[1], places.extra
+    features, outputs, extra = inputs.shape[1], targets.shape[1], places.extra
     for who in blocks:
         _pack(m, state, who, places, moments)
         squares = same(0.0)
         for first in range(0, len(inputs), tile):
             rows = min(tile, len(inputs) - first)
             for r in range(rows):
-                _share(m, inputs, first + r, places.inputs + r, tile)
-                _share(m, targets, first + r, places.targets + r, tile)
+                for i in range(features):
+                    store(m, places.inputs + i * tile + r, same(inputs[first + r, i]))
+                for o in range(outputs):
+                    store(m, places.targets + o * tile + r, same(targets[first + r, o]))
             _forward(m, layers, rows, tile, mode)
             squares = squares + _squares(m, layers[-1].y, places, outputs, rows, tile)
         store(m, extra, squares / same(len(inputs) * outputs))

@@ -5,8 +5,10 @@ instructions. No network takes part in the arithmetic of another, and all are co
 same instructions: a network's neighbours do not change its result.
 """
 
+import hashlib
 import operator
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,8 +18,8 @@ from numba.extending import intrinsic, lower_builtin, models, register_model, ty
 from numpy.typing import NDArray
 
 __all__ = [
-    "LANES", "Memory", "Vector", "compiled", "dot", "load", "muladd", "root", "same", "store",
-    "tanh", "total", "where_le",
+    "LANES", "Memory", "Vector", "compiled", "compiled_once", "dot", "load", "muladd", "root",
+    "same", "store", "tanh", "total", "where_le",
 ]  # fmt: skip
 
 LANES = 16  # as wide as the registers of today's processors, or a multiple of them
@@ -129,6 +131,15 @@ same: Callable[[float], Vector] = intrinsic(_same)  # one number, as float32, fo
 def compiled(function: Function) -> Function:
     """In strict arithmetic: a network that diverges gives what IEEE 754 says, as in PyTorch."""
     dispatcher: Function = njit(function, error_model="numpy", nogil=True)
+    return dispatcher
+
+
+def compiled_once(function: Function) -> Function:
+    """With all that it calls, kept on disk until its file or this one changes."""
+    # The compiler looks at the function's file and its name: the name tells of this file.
+    digest = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+    function.__qualname__ += f"_{digest[:8]}"
+    dispatcher: Function = njit(function, error_model="numpy", nogil=True, cache=True)
     return dispatcher
 
 
