@@ -90,8 +90,8 @@ class Stack:
         first: dict[nn.Module, str] = {}
         return [
             (first.setdefault(layer, name), layer)
-            for name, layer in self._template._modules.items()
-            if layer is not None
+            for name, layer in self._template.named_modules(remove_duplicate=False)
+            if name and "." not in name
         ]
 
     def _compile(self) -> list[Callable[[Tensor], Tensor]]:

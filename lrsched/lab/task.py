@@ -1,5 +1,6 @@
 """What differs from one kind of data to the other, as the trainer sees it."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -94,5 +95,5 @@ def split_by(
     return [
         part.tolist()
         for places in alike.values()
-        for part in np.array_split(places, -(-len(places) // size))
+        for part in np.array_split(places, math.ceil(len(places) / size))
     ]
