@@ -1,13 +1,14 @@
 """Records: what the full edition measured, kept as JSON beside the code.
 
 ``make record`` writes them. Prose takes its numbers from them, and a test trains a little
-anew and compares.
+anew and compares. The environment variable ``LRSCHED_RECORDS_DIR`` names another folder.
 """
 
 import datetime
 import json
 import math
 import numbers
+import os
 import re
 import subprocess
 from importlib import resources
@@ -22,9 +23,9 @@ from ..lab.plain import text
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["checked_columns", "record", "record_table", "write", "write_table"]
+__all__ = ["checked_columns", "commit", "record", "record_table", "write", "write_table"]
 
-RECORDS = resources.files(__package__) / "records"
+FOLDER_VARIABLE = "LRSCHED_RECORDS_DIR"
 
 DIGITS = 5  # significant: more than any text quotes, and less than seeds differ by
 
@@ -34,19 +35,19 @@ def record(name: str) -> Results:
 
     Raises ValueError if there is none of this name.
     """
-    kept = _read(name, "runs")
+    content = _read(name, "runs")
     return Results(
-        runs=tuple(Run.from_dict(run) for run in kept["runs"]),
-        metrics={metric: _array(values) for metric, values in kept["metrics"].items()},
+        runs=tuple(Run.from_dict(run) for run in content["runs"]),
+        metrics={metric: _array(values) for metric, values in content["metrics"].items()},
         rates=None,
         losses=None,
         rate=None,
-        distances={layer: _array(values) for layer, values in kept["distances"].items()},
-        distance_steps=np.array(kept["distance_steps"], dtype=int),
-        diverged=np.array(kept["diverged"]),
-        seconds=_array(kept["seconds"]),
-        settings=kept["settings"],
-        surroundings=kept["surroundings"],
+        distances={layer: _array(values) for layer, values in content["distances"].items()},
+        distance_steps=np.array(content["distance_steps"], dtype=int),
+        diverged=np.array(content["diverged"]),
+        seconds=_array(content["seconds"]),
+        settings=content["settings"],
+        surroundings=content["surroundings"],
     )
 
 
@@ -59,40 +60,41 @@ def record_table(name: str) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    kept = _read(name, "rows")
-    rows = [[math.nan if value is None else value for value in row] for row in kept["rows"]]
-    table = pd.DataFrame(rows, columns=kept["columns"])
-    table.attrs = {part: kept[part] for part in ("settings", "surroundings", "seconds")}
+    content = _read(name, "rows")
+    rows = [[math.nan if value is None else value for value in row] for row in content["rows"]]
+    table = pd.DataFrame(rows, columns=content["columns"])
+    table.attrs = {part: content[part] for part in ("settings", "surroundings", "seconds")}
     return table
 
 
+def _folder() -> Path:
+    return Path(os.environ.get(FOLDER_VARIABLE) or str(resources.files(__package__) / "records"))
+
+
 def _read(name: str, part: str) -> Any:
-    """The record of this name, which must have this part."""
-    folder = RECORDS.iterdir() if RECORDS.is_dir() else ()
-    files = {file.name[:-5]: file for file in folder if file.name.endswith(".json")}
+    """The content of the record of this name, which must have this part."""
+    files = {file.stem: file for file in sorted(_folder().glob("*.json"))}
 
-    def read(one: str) -> Any:
-        return json.loads(files[one].read_text(encoding="utf-8"))
+    def content(each: str) -> Any:
+        return json.loads(files[each].read_text(encoding="utf-8"))
 
-    if name in files and part in (kept := read(name)):
-        return kept
-    names = ", ".join(repr(one) for one in sorted(files) if part in read(one)) or "there is none"
-    raise ValueError(f"name must be that of a record ({names}), got {name!r}")
+    if name in files and part in (found := content(name)):
+        return found
+    known = ", ".join(repr(each) for each in files if part in content(each)) or "there is none"
+    raise ValueError(f"name must be that of a record ({known}), got {name!r}")
 
 
 def write_table(name: str, source: Results, result: "pd.DataFrame") -> Path:
     """Write what was computed from results as :func:`write` does the results."""
     columns = checked_columns(result)
-    return _write(
-        name,
-        {
-            "settings": source.settings | {"seeds": len(source.seeds)},
-            "surroundings": source.surroundings | _origin(),
-            "seconds": _rounded(float(source.seconds.sum())),
-            "columns": [name for name, _ in columns],
-            "rows": list(map(list, zip(*(values for _, values in columns), strict=True))),
-        },
-    )
+    content = {
+        "settings": source.settings | {"seeds": len(source.seeds)},
+        "surroundings": source.surroundings | _origin(),
+        "seconds": _rounded(float(source.seconds.sum())),
+        "columns": [column for column, _ in columns],
+        "rows": list(map(list, zip(*(values for _, values in columns), strict=True))),
+    }
+    return _write(name, content)
 
 
 def write(name: str, results: Results) -> Path:
@@ -100,7 +102,7 @@ def write(name: str, results: Results) -> Path:
 
     A record that holds the same results already stays, with the date on which it was measured.
     """
-    kept = {
+    content = {
         "settings": results.settings,
         "surroundings": results.surroundings | _origin(),
         "seconds": _rounded(results.seconds),
@@ -110,31 +112,30 @@ def write(name: str, results: Results) -> Path:
         "distances": {layer: _rounded(values) for layer, values in results.distances.items()},
         "diverged": results.diverged.tolist(),
     }
-    return _write(name, kept)
+    return _write(name, content)
 
 
-def _write(name: str, kept: dict[str, Any]) -> Path:
-    file = Path(str(RECORDS)) / f"{name}.json"
-    if _results(file) == _compared(json.loads(json.dumps(kept))):
-        return file
+def _write(name: str, content: dict[str, Any]) -> Path:
+    file = _folder() / f"{name}.json"
     # A line for each run, and one for each epoch: a change can be read.
-    text = json.dumps(kept, indent=1, ensure_ascii=False, allow_nan=False)
-    checkpoints.write_whole(file, lambda f: f.write(_compact(text).encode()))
+    written = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+    if _measured(file) != _alike(json.loads(written)):
+        checkpoints.write_whole(file, lambda draft: draft.write(_compact(written).encode()))
     return file
 
 
-def _results(file: Path) -> Any:
-    """What a record holds but for its surroundings; None if it cannot be read."""
+def _measured(file: Path) -> Any:
+    """What a record says was measured; None if it cannot be read."""
     try:
-        return _compared(json.loads(file.read_text(encoding="utf-8")))
+        return _alike(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def _compared(kept: dict[str, Any]) -> dict[str, Any]:
-    """A record without what may differ between equal results."""
-    sweeps = {"seconds": None} if "rows" in kept else {}
-    return kept | {"surroundings": None} | sweeps
+def _alike(content: dict[str, Any]) -> dict[str, Any]:
+    """The content of a record without what may differ between equal results."""
+    sweeps = {"seconds": None} if "rows" in content else {}
+    return content | {"surroundings": None} | sweeps
 
 
 def checked_columns(result: "pd.DataFrame") -> list[tuple[str, list[Any]]]:
@@ -169,24 +170,36 @@ def _array(values: Any) -> Any:
     return np.array(values, dtype=float)
 
 
-def _compact(text: str) -> str:
+def _compact(written: str) -> str:
     """Innermost lists and objects on one line each."""
-    return re.sub(
-        r"[\[{][^][{}]*[\]}]", lambda match: re.sub(r"\s*\n\s*", " ", match.group()), text
-    )
+    innermost = r"[\[{][^][{}]*[\]}]"
+    return re.sub(innermost, lambda found: re.sub(r"\s*\n\s*", " ", found.group()), written)
 
 
 def _origin() -> dict[str, str]:
     """The date, and the commit of the code."""
+    return {"date": datetime.date.today().isoformat(), "commit": commit(Path(__file__))}
 
-    def git(*command: str) -> str:
-        here = ["git", "-C", str(Path(__file__).parent)]
-        return subprocess.run([*here, *command], capture_output=True, text=True).stdout.strip()
+
+def commit(file: Path) -> str:
+    """The commit that a file of ``lrsched.book`` is of, "unknown" unless git keeps this very file.
+
+    An installed package may lie within another repository. ``+changes`` says that the code has
+    some since that commit.
+    """
+
+    def git(*command: str) -> str | None:
+        done = subprocess.run(
+            ["git", "-C", str(file.parent), *command], capture_output=True, text=True
+        )
+        return None if done.returncode else done.stdout.strip()
 
     try:
+        if git("ls-files", "--error-unmatch", "--", file.name) is None:
+            return "unknown"
+        head = git("rev-parse", "--short=12", "HEAD")
         code = ("..", ":(exclude)records")
         changes = git("status", "--porcelain", "--untracked-files=no", *code)
-        commit = git("rev-parse", "--short=12", "HEAD") + ("+changes" if changes else "")
-    except FileNotFoundError:  # no git here
-        commit = ""
-    return {"date": datetime.date.today().isoformat(), "commit": commit or "unknown"}
+    except OSError:  # no git here
+        return "unknown"
+    return head + ("+changes" if changes else "") if head else "unknown"

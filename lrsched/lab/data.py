@@ -7,9 +7,9 @@ targets: :func:`polynomial` draws them.
 import dataclasses
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 import torch
@@ -30,11 +30,29 @@ __all__ = [
 
 Pixels = NDArray[np.uint8]  # [N, side, side]
 Numbers = NDArray[np.integer[Any]]  # [N]
-Part = tuple[Pixels, Numbers]
+
+
+class Part:
+    """One part of a data set: tensors of one length, the inputs first."""
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All of them."""
+        return tuple(vars(self).values())
+
+    def __len__(self) -> int:
+        return len(self.tensors[0])
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same part on a device."""
+        return type(self)(*(tensor.to(device) for tensor in self.tensors))
+
+
+AnyPart = TypeVar("AnyPart", bound=Part)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Split:
+class Split(Part):
     """Images and their labels: one part of a data set.
 
     Args:
@@ -61,9 +79,6 @@ class Split:
             object.__setattr__(self, "images", _channels_last(_data_alone(self.images)))
             object.__setattr__(self, "labels", _data_alone(self.labels))
 
-    def __len__(self) -> int:
-        return len(self.images)
-
     def __repr__(self) -> str:
         return f"<{len(self)} images>"
 
@@ -71,57 +86,9 @@ class Split:
         """The images [B, 1, side, side], in ``channels_last``, and labels [B] at an index [B]."""
         return _channels_last(self.images[index]), self.labels[index]
 
-    def to(self, device: torch.device | str) -> "Split":
-        """The same split on a device."""
-        return Split(self.images.to(device), self.labels.to(device))
-
-
-@dataclass(frozen=True, eq=False)
-class Data:
-    """A data set in three parts.
-
-    Args:
-        name: "digits" or "Fashion-MNIST".
-        train: what a model is trained on.
-        validation: what settings are chosen by; may be empty.
-        test: what the result is measured on.
-        classes: the names of the classes; a label is an index into them.
-
-    Raises:
-        TypeError: a name that is no string.
-    """
-
-    name: str
-    train: Split
-    validation: Split
-    test: Split
-    classes: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "name", text("name", self.name))
-
-    @property
-    def checksum(self) -> str:
-        """The first 16 digits of the SHA-256 of all tensors, as they are now.
-
-        Equal checksums mean equal data in equal order.
-        """
-        parts = (self.train, self.validation, self.test)
-        return _checksum(tensor for part in parts for tensor in (part.images, part.labels))
-
-    @property
-    def side(self) -> int:
-        """Height and width of an image in pixels."""
-        return self.train.images.shape[-1]
-
-    def to(self, device: torch.device | str) -> "Data":
-        """The same data on a device."""
-        splits = {part: getattr(self, part).to(device) for part in ("train", "validation", "test")}
-        return dataclasses.replace(self, **splits)
-
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Rows:
+class Rows(Part):
     """Features and their targets: one part of a regression.
 
     Args:
@@ -136,7 +103,7 @@ class Rows:
     targets: Tensor
 
     def __post_init__(self) -> None:
-        for name, tensor in (("inputs", self.inputs), ("targets", self.targets)):
+        for name, tensor in vars(self).items():
             if tensor.dim() != 2 or tensor.dtype != torch.float32:
                 raise ValueError(
                     f"{name} must be float32 of two axes, got {tensor.dtype} "
@@ -149,20 +116,68 @@ class Rows:
         object.__setattr__(self, "inputs", _data_alone(self.inputs))
         object.__setattr__(self, "targets", _data_alone(self.targets))
 
-    def __len__(self) -> int:
-        return len(self.inputs)
-
     def __repr__(self) -> str:
         return f"<{len(self)} rows>"
 
-    def to(self, device: torch.device | str) -> "Rows":
-        """The same rows on a device."""
-        return Rows(self.inputs.to(device), self.targets.to(device))
+
+@dataclass(frozen=True, eq=False)
+class InParts(Generic[AnyPart]):
+    """A data set in three parts, of which those for validation and test may be empty."""
+
+    name: str
+    train: AnyPart
+    validation: AnyPart
+    test: AnyPart
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", text("name", self.name))
+
+    @property
+    def checksum(self) -> str:
+        """The first 16 digits of the SHA-256 of all tensors, as they are now.
+
+        Equal checksums mean equal data in equal order.
+        """
+        digest = hashlib.sha256()
+        for part in (self.train, self.validation, self.test):
+            for tensor in part.tensors:
+                array = tensor.cpu().contiguous().numpy()
+                digest.update(f"{array.dtype}{array.shape}".encode())
+                digest.update(array.data)
+        return digest.hexdigest()[:16]
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same data on a device."""
+        moved = {part: getattr(self, part).to(device) for part in ("train", "validation", "test")}
+        return dataclasses.replace(self, **moved)
 
 
 @dataclass(frozen=True, eq=False)
-class Regression:
-    """A data set to predict numbers from, in three parts.
+class Data(InParts[Split]):
+    """Images with classes, in three parts.
+
+    Args:
+        name: "digits" or "Fashion-MNIST".
+        train: what a model is trained on.
+        validation: what settings are chosen by; may be empty.
+        test: what the result is measured on.
+        classes: the names of the classes; a label is an index into them.
+
+    Raises:
+        TypeError: a name that is no string.
+    """
+
+    classes: tuple[str, ...]
+
+    @property
+    def side(self) -> int:
+        """Height and width of an image in pixels."""
+        return self.train.images.shape[-1]
+
+
+@dataclass(frozen=True, eq=False)
+class Regression(InParts[Rows]):
+    """Numbers to predict from others, in three parts.
 
     Args:
         name: what it is called in tables and records.
@@ -173,25 +188,6 @@ class Regression:
     Raises:
         TypeError: a name that is no string.
     """
-
-    name: str
-    train: Rows
-    validation: Rows
-    test: Rows
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "name", text("name", self.name))
-
-    @property
-    def checksum(self) -> str:
-        """The first 16 digits of the SHA-256 of all tensors, as they are now."""
-        parts = (self.train, self.validation, self.test)
-        return _checksum(tensor for part in parts for tensor in (part.inputs, part.targets))
-
-    def to(self, device: torch.device | str) -> "Regression":
-        """The same data on a device."""
-        parts = (part.to(device) for part in (self.train, self.validation, self.test))
-        return Regression(self.name, *parts)
 
 
 def polynomial(
@@ -229,15 +225,15 @@ def polynomial(
     noise = Real(low=0)("noise", noise)
     sizes = _sizes(Whole(low=1)("samples", samples), test=test, validation=validation)
     generator = np.random.default_rng(Whole()("seed", seed))
-    inputs = generator.standard_normal((samples, len(weights)))
+    inputs = generator.standard_normal((sum(sizes.values()), len(weights)))
     targets = inputs**degree @ np.array(weights, dtype=float)
-    targets += noise * generator.standard_normal(samples)
-    parts = [
-        Rows(*(torch.from_numpy(array.astype(np.float32)) for array in (x, y[:, None])))
-        for x, y in zip(*(np.split(a, np.cumsum(sizes)[:-1]) for a in (inputs, targets)),
-                        strict=True)
-    ]  # fmt: skip
-    return Regression("polynomial", *parts)
+    targets += noise * generator.standard_normal(len(targets))
+    ends = np.cumsum([sizes["train"], sizes["validation"]])
+    parts = zip(np.split(inputs, ends), np.split(targets[:, None], ends), strict=True)
+    train, validation_rows, test_rows = (
+        Rows(*(torch.from_numpy(array.astype(np.float32)) for array in part)) for part in parts
+    )
+    return Regression("polynomial", train, validation_rows, test_rows)
 
 
 def digits(
@@ -271,7 +267,8 @@ def digits(
 
     pixels, labels = load_digits(return_X_y=True)
     pixels = pixels.reshape(-1, 8, 8).astype(np.uint8)
-    parts = drawn(pixels, labels, seed, test=test, validation=validation)
+    places = drawn(len(pixels), seed, test=test, validation=validation)
+    parts = {part: (pixels[index], labels[index]) for part, index in places.items()}
     return images("digits", tuple("0123456789"), 16, standardise, parts)
 
 
@@ -282,25 +279,28 @@ def _channels_last(images: Tensor) -> Tensor:
     return images.contiguous().as_strided(images.shape, (height * width, 1, width, 1))
 
 
-def drawn(pixels: Pixels, labels: Numbers, seed: Any, **counts: Any) -> list[Part]:
-    """Images drawn at random: those left to train on, then each count, the last one first."""
-    sizes = _sizes(len(pixels), **counts)
-    order = np.random.default_rng(Whole()("seed", seed)).permutation(len(pixels))
-    drawn = np.split(order, np.cumsum(sizes[:0:-1]))
-    return [(pixels[index], labels[index]) for index in reversed(drawn)]
+def drawn(samples: int, seed: Any, **counts: Any) -> dict[str, Numbers]:
+    """Which samples are in each part, drawn at random: so many of each, and the rest to train on.
+
+    Which are in a part does not depend on the sizes of those named after it.
+    """
+    sizes = _sizes(samples, **counts)
+    order = np.random.default_rng(Whole()("seed", seed)).permutation(samples)
+    parts = np.split(order, np.cumsum(list(sizes.values()))[:-1])
+    return dict(zip(sizes, parts, strict=True))
 
 
-def _sizes(samples: int, **counts: Any) -> list[int]:
-    """How many samples are left to train on, and then each count, the last one first."""
-    left = samples
-    for name, value in counts.items():
-        counts[name] = Whole()(name, value)
-        if counts[name] >= left:
+def _sizes(samples: int, **counts: Any) -> dict[str, int]:
+    """The size of each part: so many of each, and the rest, at least 1, to train on."""
+    sizes, left = {}, samples
+    for name, count in counts.items():
+        sizes[name] = Whole()(name, count)
+        if sizes[name] >= left:
             raise ValueError(
-                f"{name} must be below {left}, so that samples are left to train on, got {value!r}"
+                f"{name} must be below {left}, so that samples are left to train on, got {count!r}"
             )
-        left -= counts[name]
-    return [left, *reversed(counts.values())]
+        left -= sizes[name]
+    return sizes | {"train": left}
 
 
 def images(
@@ -308,35 +308,30 @@ def images(
     classes: tuple[str, ...],
     brightest: int,
     standardise: Any,
-    parts: Sequence[Part],
+    parts: Mapping[str, tuple[Pixels, Numbers]],
 ) -> Data:
-    """The data set of pictures, whose pixels become numbers from 0 to 1, or standardised ones."""
+    """The data set of pictures and their classes, by part.
+
+    Pixels become numbers from 0 to 1, or standardised ones.
+    """
     levels = np.arange(brightest + 1)
     shift, scale = 0.0, float(brightest)
     if flag("standardise", standardise):
         # Sums of whole numbers are exact, so that the result is the same on every machine.
-        counts = np.bincount(parts[0][0].ravel(), minlength=len(levels))
+        counts = np.bincount(parts["train"][0].ravel(), minlength=len(levels))
         total, first, second = (int(counts @ levels**power) for power in range(3))
         shift, scale = first / total, math.sqrt(total * second - first**2) / total
     values = ((levels - shift) / scale).astype(np.float32)
-
-    train, validation, test = (
-        Split(torch.from_numpy(values[pixels[:, None]]), torch.from_numpy(numbers.astype(np.int64)))
-        for pixels, numbers in parts
-    )
-    return Data(name, train, validation, test, classes)
+    splits = {
+        part: Split(
+            torch.from_numpy(values[pixels[:, None]]), torch.from_numpy(labels.astype(np.int64))
+        )
+        for part, (pixels, labels) in parts.items()
+    }
+    return Data(name, classes=classes, **splits)
 
 
 def _data_alone(tensor: Tensor) -> Tensor:
     """Without the graph that a tensor is part of, and of no inference mode: fit to train on."""
     with torch.inference_mode(False):
         return tensor.clone() if tensor.is_inference() else tensor.detach()
-
-
-def _checksum(tensors: Iterable[Tensor]) -> str:
-    digest = hashlib.sha256()
-    for tensor in tensors:
-        array = tensor.cpu().contiguous().numpy()
-        digest.update(f"{array.dtype}{array.shape}".encode())
-        digest.update(array.data)
-    return digest.hexdigest()[:16]

@@ -29,6 +29,7 @@ def lenet(side: int = 28, classes: int = 10, width: int = 1) -> nn.Sequential:
     LeCun, Bottou, Bengio and Haffner, *Gradient-based learning applied to document
     recognition*, 1998.
 
+    >>> import torch
     >>> lenet()(torch.zeros(2, 1, 28, 28)).shape
     torch.Size([2, 10])
     """
