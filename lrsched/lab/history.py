@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..plateau import Plateau
-from ..schedule import Schedule, from_dict
+from ..schedule import Schedule
+from ..value import from_dict
 from .plain import plain
 
 __all__ = ["METRICS", "History", "Run"]

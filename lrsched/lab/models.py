@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..arguments import Choice, Optional, Real, Whole
+from ..arguments import Choice, OrNone, Real, Whole
 
 __all__ = ["Stack", "lenet", "mlp", "perceptron"]
 
@@ -103,7 +103,7 @@ def mlp(
     width = Whole(low=1)("width", width)
     outputs = Whole(low=1)("outputs", outputs)
     activate = ACTIVATIONS[Choice(tuple(ACTIVATIONS))("activation", activation)]
-    norm = Optional(Choice(("before", "after")))("norm", norm)
+    norm = OrNone(Choice(("before", "after")))("norm", norm)
     momentum = float(Real(low=0, largest=1)("momentum", momentum))
 
     def normalised(where: str) -> list[nn.Module]:

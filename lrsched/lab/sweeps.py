@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..arguments import AsFloat, Optional, Real, Whole
+from ..arguments import AsFloat, OrNone, Real, Whole
+from ..piecewise import Constant
 from ..plateau import Plateau
 from ..schedule import Schedule
-from ..schedules import Constant
 from .checkpoints import checked_path
 from .data import Regression, Rows
 from .groups import (
@@ -139,7 +139,7 @@ def sweep(
     epochs = Whole(low=1)("epochs", epochs)
     normalised = [repr(label) for label, network in examples.items() if normalises(network)]
     batch_size = checked_batch_size(batch_size, len(data.train), normalised)
-    group = Optional(Whole(low=1))("group", group)
+    group = OrNone(Whole(low=1))("group", group)
     optimizer = checked_optimizer(optimizer)
     watch = checked_watch(watch, METRICS, [run for _, run in combinations], data, "part")
     file = checked_path(checkpoint)

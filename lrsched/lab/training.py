@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..arguments import AsFloat, Optional, Real, Whole
-from ..schedules import Constant
+from ..arguments import AsFloat, OrNone, Real, Whole
+from ..piecewise import Constant
 from .checkpoints import checked_path
 from .data import Data, Split
 from .groups import (
@@ -118,9 +118,9 @@ def train(
     runs = _checked_runs(runs)
     _checked_data(data)
     epochs = Whole(low=1)("epochs", epochs)
-    group = Optional(Whole(low=1))("group", group)
-    chunk = Optional(Whole(low=1))("chunk", chunk)
-    distances_every = Optional(Whole(low=1))("distances_every", distances_every)
+    group = OrNone(Whole(low=1))("group", group)
+    chunk = OrNone(Whole(low=1))("chunk", chunk)
+    distances_every = OrNone(Whole(low=1))("distances_every", distances_every)
     watched = checked_watch(watch, METRICS, runs, data, "split")
     optimizer = checked_optimizer(optimizer)
     make = network
