@@ -70,11 +70,11 @@ def arrays() -> None:
             lambda: 0.01 + 0.29 * 0.5 * (1 + np.cos(np.pi * np.minimum(t, 700_000) / 700_000)),
         ),
         "Exponential": (
-            lrsched.Exponential(0.3, 0.96, 1000),
+            lrsched.Exponential(0.3, decay_rate=0.96, decay_steps=1000),
             lambda: 0.3 * 0.96 ** (t / 1000),
         ),
         "StepDecay": (
-            lrsched.StepDecay(0.3, 300, 0.99),
+            lrsched.StepDecay(0.3, 300, gamma=0.99),
             lambda: 0.3 * 0.99 ** (t // 300),
         ),
         "MultiStep": (
@@ -82,7 +82,7 @@ def arrays() -> None:
             lambda: values[np.searchsorted(boundaries, t, side="right")],
         ),
         "Linear": (
-            lrsched.Linear(0.3, 0.0, 700_000),
+            lrsched.Linear(0.3, 0.0, decay_steps=700_000),
             lambda: 0.3 - 0.3 * np.minimum(t / 700_000, 1.0),
         ),
         "Cosine, warmup": (

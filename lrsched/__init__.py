@@ -8,32 +8,24 @@
 ``lrsched.pytorch`` and ``lrsched.keras`` hand a schedule to an optimizer.
 """
 
-from typing import Any
-
-from .composition import Clipped, PerEpoch, Scaled, Sequence, Warmup
-from .plateau import Plateau
-from .schedule import Schedule, from_dict
-from .schedules import (
-    Constant,
-    Cosine,
-    CosineAnnealing,
-    CosineRestarts,
-    Cyclical,
+from . import arguments, plotting  # noqa: F401  # lrsched.arguments, without an import
+from .cosines import Cosine, CosineAnnealing, CosineRestarts, LinearCosine
+from .cycles import Cyclical, OneCycle, WarmupStableDecay
+from .decays import (
     Exponential,
     Factor,
     InverseTime,
     Linear,
-    LinearCosine,
-    MultiStep,
     NaturalExponential,
-    NoisyLinearCosine,
-    OneCycle,
-    PiecewiseConstant,
     Polynomial,
     Power,
-    StepDecay,
-    WarmupStableDecay,
 )
+from .noise import NoisyLinearCosine
+from .piecewise import Constant, MultiStep, PiecewiseConstant, StepDecay
+from .plateau import Plateau
+from .schedule import Clipped, PerEpoch, Scaled, Schedule, Warmup
+from .sequence import Sequence
+from .value import from_dict
 
 __all__ = [
     "Clipped",
@@ -65,8 +57,16 @@ __all__ = [
     "from_dict",
 ]
 
+# Submodules for users; of these, the ones that load a framework are there once imported.
+_SUBMODULES = ["arguments", "keras", "lab", "plotting", "pytorch"]
 
-def __getattr__(name: str) -> Any:
+
+def __dir__() -> list[str]:
+    loaded = [name for name in _SUBMODULES if name in globals()]
+    return sorted([*__all__, *loaded, "__version__"])
+
+
+def __getattr__(name: str) -> str:
     if name == "__version__":  # looked up on demand: the metadata module is slow to import
         from importlib.metadata import version
 

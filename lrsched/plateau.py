@@ -1,16 +1,16 @@
 """The schedule that follows a metric instead of the step."""
 
 import math
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+from dataclasses import KW_ONLY, field
+from typing import Annotated, Any, Literal
 
-from .arguments import AsFloat, Choice, Number, Rate, Real, Whole, check_fields, number
+from .arguments import AsFloat, Number, Rate, Real, Whole, number
+from .value import Value
 
 __all__ = ["Plateau"]
 
 
-@dataclass
-class Plateau:
+class Plateau(Value, frozen=False):
     r"""A factor each time a metric has stopped getting better, as PyTorch's ``ReduceLROnPlateau``.
 
     It is no function of the step but a small state machine: call :meth:`update` with each
@@ -49,23 +49,23 @@ class Plateau:
     """
 
     base_lr: Rate
+    _: KW_ONLY
     factor: Annotated[float, Real(low=0, high=1)] = 0.1
     patience: Annotated[int, Whole()] = 10
     threshold: Number = 1e-4
     cooldown: Annotated[int, Whole()] = 0
     min_lr: Rate = 0.0
-    mode: Annotated[str, Choice(("min", "max"))] = "min"
-    threshold_mode: Annotated[str, Choice(("rel", "abs"))] = "rel"
+    mode: Literal["min", "max"] = "min"
+    threshold_mode: Literal["rel", "abs"] = "rel"
     eps: Number = 1e-8
 
-    lr: float = field(init=False, repr=False)
+    lr: float = field(init=False)
     """The rate now."""
-    best: float = field(init=False, repr=False)
-    bad_updates: int = field(init=False, repr=False, default=0)
-    cooldown_left: int = field(init=False, repr=False, default=0)
+    best: float = field(init=False)
+    bad_updates: int = field(init=False, default=0)
+    cooldown_left: int = field(init=False, default=0)
 
-    def __post_init__(self) -> None:
-        check_fields(self)
+    def prepare(self) -> None:
         if self.min_lr > self.base_lr:
             raise ValueError(
                 f"Plateau: min_lr must be at most base_lr={self.base_lr!r}, got {self.min_lr!r}"

@@ -1,12 +1,12 @@
 """Schedules, and what is typical of several seeds, on Matplotlib axes."""
 
 import numbers
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .arguments import Whole
-from .schedule import Schedule
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -15,12 +15,15 @@ __all__ = ["plot_band", "plot_schedule"]
 
 
 def plot_schedule(
-    schedule: Schedule, steps: Any, ax: "matplotlib.axes.Axes | None" = None, **line: Any
+    schedule: Callable[[Any], Any],
+    steps: Any,
+    ax: "matplotlib.axes.Axes | None" = None,
+    **line: Any,
 ) -> "matplotlib.axes.Axes":
     """Draw the rate of ``schedule`` over ``steps``.
 
     Args:
-        schedule: what to draw.
+        schedule: what to draw, a schedule or any function of steps.
         steps: a number of steps, drawn from 0 to it inclusive, or an array of steps.
         ax: the Matplotlib axes to draw on; None: those in use, or new ones.
         **line: passed on to ``Axes.plot``; the label is the schedule's repr if none is given.

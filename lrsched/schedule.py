@@ -1,30 +1,40 @@
-"""What every schedule can do: the base class, and the way back from a dict."""
+r"""What every schedule can do, and the schedules that are made of schedules.
 
-import dataclasses
+Compositions nest in any order and depth. In their formulas :math:`f(t)` is the rate of the
+schedule inside at step :math:`t`.
+"""
+
+import functools
 import math
 import numbers
 import sys
-import typing
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import KW_ONLY
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
-from . import arguments
-from .namespaces import BLOCK, LAST_STEP, NUMBERS, Namespace, evaluate
+from .arguments import (
+    Duration,
+    DurationOrZero,
+    Flag,
+    Number,
+    Rate,
+    Real,
+    Whole,
+)
+from .lookup import first_below
+from .namespaces import LAST_STEP, NUMBERS, Namespace, evaluate
+from .plotting import plot_schedule
+from .shapes import between, progress, whole_periods
+from .value import Value, tells_keywords
 
 if TYPE_CHECKING:
     import matplotlib.axes
 
-    from .composition import Clipped, PerEpoch, Scaled, Warmup
+__all__ = ["Clipped", "PerEpoch", "Scaled", "Schedule", "Warmup", "is_schedule"]
 
-__all__ = ["Schedule", "from_dict"]
-
-_registry: dict[str, type["Schedule"]] = {}  # by what to_dict() calls each class
+WarmupShape = Literal["linear", "exponential", "constant"]
 
 
-@typing.dataclass_transform(frozen_default=True)
-class Schedule:
+class Schedule(Value, abstract=True):
     r"""A learning-rate schedule: an immutable value that maps a step to a rate.
 
     Call it with a step, counted from 0, or with an array of steps; the rates come back in
@@ -49,6 +59,9 @@ class Schedule:
     >>> halving([0, 10])
     array([0.8, 0.4])
 
+    Arguments stand in the order in which they are declared; those after ``_: KW_ONLY`` (of
+    ``dataclasses``) are given by keyword.
+
     Raises (when called): TypeError for a step that is no number and no array of numbers, or
     that has a mask or a unit, ValueError for a step that is negative, NaN, or 2**53 and more,
     which float64 no longer counts one by one. Inside a compiled or traced graph, and on an
@@ -56,28 +69,19 @@ class Schedule:
     rates.
     """
 
-    formula: typing.ClassVar[str] = ""
-    r"""The rate at step :math:`t` in LaTeX, without dollar signs."""
-
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        dataclasses.dataclass(frozen=True, repr=False)(cls)
-        _registry[_name(cls)] = cls
+        text = vars(cls).get("formula")
+        if isinstance(text, str):  # as good as a property that gives it
+            setattr(cls, "formula", property(lambda self: text, doc=text))  # noqa: B010
 
-    def __post_init__(self) -> None:
-        arguments.check_fields(self)
-        self.prepare()
+    @property
+    def formula(self) -> str:
+        r"""The rate at step :math:`t` in LaTeX, without dollar signs; "" if the class has none.
 
-    def prepare(self) -> None:
-        """Check what concerns several arguments at once, and keep what the formula needs.
-
-        Runs once, after each argument by itself was checked. Raise ValueError for arguments
-        that do not go together; keep a result with ``self.keep(_name=value)``.
+        A class gives it as a property or, where it is the same for all arguments, as a string.
         """
-
-    def keep(self, **values: Any) -> None:
-        """Store values that follow from the arguments; they take no part in comparison."""
-        self.__dict__.update(values)
+        return ""
 
     def rate(self, xp: Namespace, t: Any) -> Any:
         """The formula: the rate at float64 steps ``t``, written with the functions of ``xp``."""
@@ -88,70 +92,46 @@ class Schedule:
             return self.rate(NUMBERS, float(step))
         return evaluate(self.rate, step)
 
-    # As a value
-
-    def __repr__(self) -> str:
-        given = [
-            f"{field.name}={value!r}"
-            for field in dataclasses.fields(self)  # type: ignore[arg-type]
-            if not _equal(value := getattr(self, field.name), field.default)
-        ]
-        return f"{type(self).__name__}({', '.join(given)})"
-
-    def to_dict(self) -> dict[str, Any]:
-        """The schedule as a dict of plain Python values that JSON can hold.
-
-        The class is named by its name alone, one of your own by ``"module:name"``.
-
-        >>> import lrsched
-        >>> lrsched.StepDecay(0.1, step_size=30).to_dict()
-        {'class': 'StepDecay', 'base_lr': 0.1, 'step_size': 30, 'gamma': 0.1}
-        """
-        fields = dataclasses.fields(self)  # type: ignore[arg-type]
-        return {"class": _name(type(self))} | {
-            field.name: _plain(getattr(self, field.name)) for field in fields
-        }
+    def _repr_latex_(self) -> str | None:
+        """What notebooks show."""
+        return rf"$\displaystyle \eta_t = {self.formula}$" if self.formula else None
 
     # Composition
 
-    def warmup(self, warmup_steps: float, start_lr: float = 0.0, shape: str = "linear") -> "Warmup":
+    @tells_keywords
+    def warmup(
+        self, warmup_steps: float, *, start_lr: float = 0.0, shape: WarmupShape = "linear"
+    ) -> "Warmup":
         """This schedule after a warmup; see :class:`lrsched.Warmup`.
 
         >>> import lrsched
         >>> lrsched.Cosine(0.3, 20).warmup(5)([0, 4, 5, 15, 25])
         array([0.  , 0.24, 0.3 , 0.15, 0.  ])
         """
-        from .composition import Warmup
-
-        return Warmup(self, warmup_steps, start_lr, shape)
+        return Warmup(self, warmup_steps, start_lr=start_lr, shape=shape)
 
     def clip(self, min_lr: float = 0.0, max_lr: float | None = None) -> "Clipped":
         """This schedule kept between two rates; see :class:`lrsched.Clipped`.
 
         >>> import lrsched
-        >>> lrsched.Exponential(1.0, 0.5).clip(min_lr=0.2)([0, 1, 2, 3])
+        >>> lrsched.Exponential(1.0, decay_rate=0.5).clip(min_lr=0.2)([0, 1, 2, 3])
         array([1.  , 0.5 , 0.25, 0.2 ])
         """
-        from .composition import Clipped
-
         return Clipped(self, min_lr, max_lr)
 
-    def per_epoch(self, steps_per_epoch: float, smooth: bool = False) -> "PerEpoch":
+    @tells_keywords
+    def per_epoch(self, steps_per_epoch: float, *, smooth: bool = False) -> "PerEpoch":
         """This schedule, written in epochs, by the step; see :class:`lrsched.PerEpoch`.
 
         >>> import lrsched
         >>> lrsched.StepDecay(0.1, step_size=30).per_epoch(100)(3000)
         0.010000000000000002
         """
-        from .composition import PerEpoch
-
-        return PerEpoch(self, steps_per_epoch, smooth)
+        return PerEpoch(self, steps_per_epoch, smooth=smooth)
 
     def __mul__(self, factor: float) -> "Scaled":
         if not isinstance(factor, numbers.Real):
             return NotImplemented
-        from .composition import Scaled
-
         return Scaled(self, factor)
 
     __rmul__ = __mul__
@@ -160,8 +140,6 @@ class Schedule:
 
     def plot(self, steps: Any, ax: Any = None, **line: Any) -> "matplotlib.axes.Axes":
         """Draw the rate over ``steps``; see :func:`lrsched.plotting.plot_schedule`."""
-        from .plotting import plot_schedule
-
         return plot_schedule(self, steps, ax, **line)
 
     def first_step_below(self, rate: float, within: int = 10_000_000) -> int | None:
@@ -182,114 +160,212 @@ class Schedule:
         Raises TypeError or ValueError for a rate that is not a finite number of at least 0,
         or a ``within`` that is not a whole number of at least 0.
         """
-        rate = arguments.Real(low=0, largest=math.inf)("rate", rate)
-        within = arguments.Whole()("within", within)
-        falls_from = self.falls_from()
-        low, high = math.ceil(within + 1 if falls_from is None else falls_from), LAST_STEP
-        for start in range(0, min(low, within + 1), BLOCK):
-            steps = np.arange(start, min(start + BLOCK, low, within + 1))
-            for step in steps[self(steps) < rate]:
-                if self(int(step)) < rate:  # an array's last bit may differ from a number's
-                    return int(step)
-        if low > within or not self(high) < rate:
-            return None
-        while low < high:
-            middle = (low + high) // 2
-            if self(middle) < rate:
-                high = middle
-            else:
-                low = middle + 1
-        return high
+        rate = Real(low=0, largest=math.inf)("rate", rate)
+        return first_below(self, rate, Whole()("within", within), self.falls_from())
 
     def falls_from(self) -> float | None:
         """The step from which the rate never rises again, if one is known."""
         return None
 
 
-def _name(cls: type[Schedule]) -> str:
-    """What to_dict() calls a class: of several with one name, each by its module."""
-    if cls.__module__.partition(".")[0] == __package__:
-        return cls.__name__
-    # A process that multiprocessing spawns has its script under another name.
-    module = "__main__" if cls.__module__ == "__mp_main__" else cls.__module__
-    return f"{module}:{cls.__qualname__}"
+class Warmup(Schedule):
+    r"""A warmup before any schedule, whose own clock starts when the warmup ends.
 
+    .. math:: \eta_t = \begin{cases} W(t / w) & t < w \\ f(t - w) & t \ge w \end{cases}
 
-def _class_named(name: Any) -> type[Schedule]:
-    if isinstance(name, str) and name in _registry:
-        return _registry[name]
-    module, colon, qualname = name.partition(":") if isinstance(name, str) else ("", "", "")
-    if not colon:
-        known = ", ".join(sorted(_registry))
-        raise ValueError(f"from_dict(): 'class' must be one of {known}, got {name!r}")
-    if module == "__main__":  # a script's class, which whoever imports the script knows by module
-        same = [cls for key, cls in _registry.items() if key.endswith(f":{qualname}")]
-        if len(same) == 1:
-            return same[0]
-        raise ValueError(
-            f"from_dict(): define {qualname} here first, as in the script or notebook that the "
-            f"schedule comes from, or import the module that defines it"
-        )
-    if module in sys.modules:
-        raise ValueError(f"from_dict(): the module {module} defines no schedule {qualname}")
-    raise ValueError(f"from_dict(): import {module} first, which defines {qualname}")
+    where :math:`W` leads from :math:`\eta_s` to :math:`f(0)`: "linear",
+    :math:`\eta_s + (f(0) - \eta_s) p`; "exponential", :math:`\eta_s (f(0) / \eta_s)^p`;
+    "constant", :math:`\eta_s` until the warmup ends.
 
+    The first update is made with the rate of step 0, which is ``start_lr``: with the
+    default of 0 it changes nothing.
 
-def _equal(value: Any, default: Any) -> bool:
-    try:
-        return bool(value == default)
-    except ValueError:  # an array of several, in a class of one's own
-        return False
+    Args:
+        schedule: what follows the warmup.
+        warmup_steps: its length in steps, :math:`w`; 0 is no warmup.
+        start_lr: the rate at step 0, :math:`\eta_s`; above 0 for an exponential warmup.
+        shape: "linear", "exponential" or "constant".
 
+    Raises:
+        TypeError: a ``schedule`` that is none.
+        ValueError: an exponential warmup from, or to, a rate of 0.
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Schedule):
-        return value.to_dict()
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value
-
-
-def from_dict(data: Mapping[str, Any]) -> Schedule:
-    """The schedule that :meth:`Schedule.to_dict` described, straight or through JSON.
-
-    >>> import json, lrsched
-    >>> schedule = lrsched.Cosine(0.3, 20).warmup(5)
-    >>> lrsched.from_dict(json.loads(json.dumps(schedule.to_dict()))) == schedule
-    True
-
-    Raises TypeError if ``data`` is no dict, ValueError if it names no known schedule,
-    lacks an argument or has one too many, or is nested too deeply for Python, and whatever
-    the schedule raises for bad values. A schedule class of your own is known once the module
-    that defines it is imported.
+    >>> from lrsched import Constant
+    >>> Warmup(Constant(0.4), 4, start_lr=0.1)([0, 2, 4, 6])
+    array([0.1 , 0.25, 0.4 , 0.4 ])
     """
-    if not isinstance(data, Mapping):
-        raise TypeError(f"from_dict() needs a dict made by to_dict(), got {data!r}")
-    try:
-        return _made(data)
-    except RecursionError:
-        raise ValueError("from_dict(): the schedule is nested too deeply for Python") from None
+
+    schedule: Schedule
+    warmup_steps: DurationOrZero
+    _: KW_ONLY
+    start_lr: Rate = 0.0
+    shape: WarmupShape = "linear"
+
+    @property
+    def formula(self) -> str:
+        rise = {
+            "linear": r"\eta_s + (f(0) - \eta_s) \, t / w",
+            "exponential": r"\eta_s \, (f(0) / \eta_s)^{t / w}",
+            "constant": r"\eta_s",
+        }[self.shape]
+        return (
+            rf"\begin{{cases}} {rise} & t < w \\ f(t - w) & t \ge w \end{{cases}},"
+            rf" \quad f(t) = {self.schedule.formula}"
+        )
+
+    def prepare(self) -> None:
+        if self.shape == "exponential":
+            if not self.start_lr > 0:
+                raise ValueError(
+                    "Warmup: start_lr must be above 0 for an exponential warmup, "
+                    f"got {self.start_lr!r}"
+                )
+            if not self._target > 0:
+                raise ValueError(
+                    "Warmup: schedule must start above 0 for an exponential warmup, "
+                    f"got {self.schedule!r}"
+                )
+
+    @functools.cached_property
+    def _target(self) -> float:
+        return float(self.schedule.rate(NUMBERS, 0.0))
+
+    def rate(self, xp: Namespace, t: Any) -> Any:
+        w = self.warmup_steps
+        rate = self.schedule.rate(xp, xp.maximum(t - w, 0.0))
+        if w == 0:
+            return rate
+        p = progress(xp, t, w)
+        start = self.start_lr
+        if self.shape == "constant":
+            rise = xp.full_like(t, start)
+        elif self.shape == "exponential":
+            rise = start ** (1.0 - p) * self._target**p  # a quotient could overflow
+        else:
+            rise = between(start, self._target, p)
+        return xp.where(t < w, rise, rate)
+
+    def falls_from(self) -> float | None:
+        inner = self.schedule.falls_from()
+        return None if inner is None else self.warmup_steps + inner
 
 
-def _made(data: Mapping[str, Any]) -> Schedule:
-    cls = _class_named(data.get("class"))
-    values = {key: value for key, value in data.items() if key != "class"}
-    fields = dataclasses.fields(cls)  # type: ignore[arg-type]
-    unknown = values.keys() - {field.name for field in fields}
-    missing = {f.name for f in fields if f.default is dataclasses.MISSING} - values.keys()
-    if unknown or missing:
-        wrong = [f"unknown {key!r}" for key in sorted(unknown, key=str)]
-        wrong += [f"missing {key!r}" for key in sorted(missing)]
-        raise ValueError(f"from_dict(): {cls.__name__} has wrong arguments: {', '.join(wrong)}")
-    return cls(**{key: _restored(value) for key, value in values.items()})
+class Scaled(Schedule):
+    r"""A schedule times a number: what ``schedule * factor`` makes.
+
+    .. math:: \eta_t = c f(t)
+
+    Args:
+        schedule: what is scaled.
+        factor: the number :math:`c`, at least 0.
+
+    Raises:
+        TypeError: a ``schedule`` that is none.
+
+    >>> from lrsched import Constant
+    >>> (Constant(0.1) * 0.5)(0), 0.5 * Constant(0.1) == Scaled(Constant(0.1), 0.5)
+    (0.05, True)
+    """
+
+    schedule: Schedule
+    factor: Number
+
+    @property
+    def formula(self) -> str:
+        return rf"{self.factor:g} \, f(t), \quad f(t) = {self.schedule.formula}"
+
+    def rate(self, xp: Namespace, t: Any) -> Any:
+        rate = self.schedule.rate(xp, t)
+        if self.factor > 1:  # a product of finite numbers need not be one
+            rate = xp.minimum(rate, sys.float_info.max / self.factor)
+        return rate * self.factor
+
+    def falls_from(self) -> float | None:
+        return self.schedule.falls_from()
 
 
-def _restored(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return _made(value)
-    if isinstance(value, list):
-        return [_restored(item) for item in value]
-    return value
+class Clipped(Schedule):
+    r"""A schedule kept between two rates: what ``schedule.clip(min_lr, max_lr)`` makes.
+
+    .. math:: \eta_t = \min(\max(f(t), \eta_{\min}), \eta_{\max})
+
+    Args:
+        schedule: what is kept between the two.
+        min_lr: the lowest rate.
+        max_lr: the highest, at least ``min_lr``; None: no upper limit.
+
+    Raises:
+        TypeError: a ``schedule`` that is none.
+        ValueError: ``max_lr`` below ``min_lr``.
+
+    >>> from lrsched import Linear
+    >>> Clipped(Linear(1.0, 0.0, decay_steps=10), 0.2, 0.8)([0, 5, 10])
+    array([0.8, 0.5, 0.2])
+    """
+
+    schedule: Schedule
+    min_lr: Rate = 0.0
+    max_lr: Rate | None = None
+
+    @property
+    def formula(self) -> str:
+        clipped = r"\max(f(t), \eta_{\min})"
+        if self.max_lr is not None:
+            clipped = rf"\min({clipped}, \eta_{{\max}})"
+        return rf"{clipped}, \quad f(t) = {self.schedule.formula}"
+
+    def prepare(self) -> None:
+        if self.max_lr is not None and self.max_lr < self.min_lr:
+            raise ValueError(
+                f"Clipped: max_lr must be at least min_lr={self.min_lr!r}, got {self.max_lr!r}"
+            )
+
+    def rate(self, xp: Namespace, t: Any) -> Any:
+        rate = xp.maximum(self.schedule.rate(xp, t), self.min_lr)
+        return rate if self.max_lr is None else xp.minimum(rate, self.max_lr)
+
+    def falls_from(self) -> float | None:
+        return self.schedule.falls_from()
+
+
+class PerEpoch(Schedule):
+    r"""A schedule written in epochs, used step by step: what ``schedule.per_epoch(n)`` makes.
+
+    .. math:: \eta_t = f(\lfloor t / n \rfloor), \quad\text{or smoothly}\quad f(t / n)
+
+    Args:
+        schedule: the schedule over epochs, counted from 0.
+        steps_per_epoch: the steps of an epoch, :math:`n`.
+        smooth: if true, the rate also changes within an epoch.
+
+    Raises:
+        TypeError: a ``schedule`` that is none.
+
+    >>> from lrsched import Linear
+    >>> epochs = Linear(0.4, 0.0, decay_steps=4)
+    >>> PerEpoch(epochs, 10)([0, 5, 10, 15])
+    array([0.4, 0.4, 0.3, 0.3])
+    >>> PerEpoch(epochs, 10, smooth=True)([0, 5, 10, 15])
+    array([0.4 , 0.35, 0.3 , 0.25])
+    """
+
+    schedule: Schedule
+    steps_per_epoch: Duration
+    _: KW_ONLY
+    smooth: Flag = False
+
+    @property
+    def formula(self) -> str:
+        epoch = "t / n" if self.smooth else r"\lfloor t / n \rfloor"
+        return rf"f({epoch}), \quad f(t) = {self.schedule.formula}"
+
+    def rate(self, xp: Namespace, t: Any) -> Any:
+        n = self.steps_per_epoch
+        return self.schedule.rate(xp, t / n if self.smooth else whole_periods(xp, t, n))
+
+    def falls_from(self) -> float | None:
+        inner = self.schedule.falls_from()
+        return None if inner is None else math.ceil(inner) * self.steps_per_epoch
 
 
 def is_schedule(name: str, value: Any) -> Schedule:

@@ -60,7 +60,7 @@ def networks(make, size):
 def together(nets, rule, task):
     """All that two epochs give for all networks, by name, each [networks, ...]."""
     stack = Stack(nets)
-    loop, optimizer = fast.loop(stack), StackOptimizer(rule, stack.parameters)
+    loop, optimizer = fast.loop(stack, rule), StackOptimizer(rule, stack.parameters)
     results = {}
     for epoch, orders in enumerate(task.orders):
         losses, applied, errors = loop.train(

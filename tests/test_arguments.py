@@ -14,7 +14,7 @@ from torch.optim import lr_scheduler as t
 
 import lrsched as L
 from drawn import CLASSES, EXAMPLES, LAST_STEP, SCHEDULES, STEPS, lengths_in, steps_around
-from native import sgd
+from native import rates_of, sgd
 
 NAN, INF = math.nan, math.inf
 HUGE = 10**400  # an int that no float holds
@@ -45,130 +45,74 @@ KINDS = {
     "schedules": [None, INNER, [], [INNER, 0.1, INNER], [INNER, None, INNER], "schedules"],
 }  # fmt: skip
 
-DECAY = {"base_lr": "rate", "decay_rate": "number", "decay_steps": "length", "staircase": "flag"}
-LINEAR_COSINE = {
-    "base_lr": "rate", "decay_steps": "length", "num_periods": "number", "alpha": "number",
-    "beta": "number",
+# The kind of each argument, by its name; and where a class means another one by it.
+KIND_OF = {
+    name: kind
+    for kind, names in {
+        "rate": "base_lr start_lr end_lr max_lr min_lr floor_lr",
+        "number": "gamma decay_rate factor num_periods alpha beta m_mul initial_variance "
+                  "variance_decay threshold eps",
+        "above 0": "div_factor final_div_factor",
+        "length": "step_size decay_steps t_max first_decay_steps step_size_up total_steps "
+                  "steps_per_epoch",
+        "length or none": "step_size_down",
+        "count": "warmup_steps stable_steps",
+        "at least 1": "t_mul",
+        "share": "pct_start",
+        "whole": "seed patience cooldown",
+        "flag": "staircase cycle smooth",
+        "boundaries": "boundaries milestones",
+        "rates": "values",
+        "mode": "mode threshold_mode anneal shape",
+        "schedule": "schedule",
+        "schedules": "schedules",
+    }.items()
+    for name in names.split()
 }  # fmt: skip
-
-# Each class: arguments that are right, the kind of each argument, and wrong combinations
-# beside the argument that the error must name.
-TABLE = {
-    L.Constant: ([0.1], {"base_lr": "rate"}, []),
-    L.PiecewiseConstant: (
-        [[5, 9], [0.1, 0.2, 0.3]],
-        {"boundaries": "boundaries", "values": "rates"},
-        [({"values": [0.1, 0.2]}, "values", "2"), ({"boundaries": [5]}, "values", "3")],
-    ),
-    L.StepDecay: ([0.1, 5], {"base_lr": "rate", "step_size": "length", "gamma": "number"}, []),
-    L.MultiStep: (
-        [0.1, [5, 9]], {"base_lr": "rate", "milestones": "boundaries", "gamma": "number"}, []
-    ),
-    L.Exponential: ([0.1, 0.5], DECAY, []),
-    L.NaturalExponential: ([0.1, 0.5], DECAY, []),
-    L.InverseTime: ([0.1, 0.5], DECAY, []),
-    L.Power: ([0.1], {"base_lr": "rate", "power": "number", "decay_steps": "length"}, []),
-    L.Factor: (
-        [0.1, 0.5], {"base_lr": "rate", "factor": "number", "floor_lr": "rate"},
-        [({"floor_lr": 0.2}, "floor_lr", "0.2")],
-    ),
-    L.Linear: (
-        [0.1, 0.2, 5], {"start_lr": "rate", "end_lr": "rate", "decay_steps": "length"}, []
-    ),
-    L.Polynomial: (
-        [0.1, 5],
-        {"base_lr": "rate", "decay_steps": "length", "end_lr": "rate", "power": "above 0",
-         "cycle": "flag"},
-        [],
-    ),
-    L.Cosine: ([0.1, 5], {"base_lr": "rate", "decay_steps": "length", "end_lr": "rate"}, []),
-    L.CosineAnnealing: ([0.1, 5], {"base_lr": "rate", "t_max": "length", "end_lr": "rate"}, []),
-    L.CosineRestarts: (
-        [0.1, 5],
-        {"base_lr": "rate", "first_decay_steps": "length", "t_mul": "at least 1",
-         "m_mul": "number", "end_lr": "rate"},
-        [({"end_lr": 0.2}, "end_lr", "0.2")],
-    ),
-    L.LinearCosine: ([0.1, 5], LINEAR_COSINE, []),
-    L.NoisyLinearCosine: (
-        [0.1, 5],
-        LINEAR_COSINE
-        | {"initial_variance": "number", "variance_decay": "number", "seed": "whole"},
-        [],
-    ),
-    L.Cyclical: (
-        [0.1, 0.5, 5],
-        {"base_lr": "rate", "max_lr": "rate", "step_size_up": "length",
-         "step_size_down": "length or none", "mode": "mode", "gamma": "number"},
-        [({"max_lr": 0.05}, "max_lr", "0.05"), ({"gamma": 0.9}, "gamma", "0.9")],
-    ),
-    L.OneCycle: (
-        [0.1, 50],
-        {"max_lr": "rate", "total_steps": "length", "pct_start": "share", "anneal": "mode",
-         "div_factor": "above 0", "final_div_factor": "above 0"},
-        [({"total_steps": 3}, "total_steps", "3"), ({"pct_start": 0.01}, "pct_start", "0.01")],
-    ),
-    L.WarmupStableDecay: (
-        [0.1, 5, 5, 5],
-        {"base_lr": "rate", "warmup_steps": "count", "stable_steps": "count",
-         "decay_steps": "length", "end_lr": "rate"},
-        [],
-    ),
-    L.Warmup: (
-        [INNER, 5],
-        {"schedule": "schedule", "warmup_steps": "count", "start_lr": "rate", "shape": "mode"},
-        [
-            ({"shape": "exponential"}, "start_lr", "0.0"),
-            ({"shape": "exponential", "start_lr": 0.1, "schedule": L.Constant(0)},
-             "schedule", "Constant(base_lr=0.0)"),
-        ],
-    ),
-    L.Sequence: (
-        [[INNER, INNER, INNER], [5, 9]],
-        {"schedules": "schedules", "boundaries": "boundaries"},
-        [({"boundaries": [5]}, "schedules", "3"), ({"schedules": [INNER]}, "schedules", "1")],
-    ),
-    L.Scaled: ([INNER, 2], {"schedule": "schedule", "factor": "number"}, []),
-    L.Clipped: (
-        [INNER], {"schedule": "schedule", "min_lr": "rate", "max_lr": "rate or none"},
-        [({"min_lr": 0.2, "max_lr": 0.1}, "max_lr", "0.1")],
-    ),
-    L.PerEpoch: (
-        [INNER, 5], {"schedule": "schedule", "steps_per_epoch": "length", "smooth": "flag"}, []
-    ),
-    L.Plateau: (
-        [0.1],
-        {"base_lr": "rate", "factor": "number", "patience": "whole", "threshold": "number",
-         "cooldown": "whole", "min_lr": "rate", "mode": "mode", "threshold_mode": "mode",
-         "eps": "number"},
-        [({"factor": 1.0}, "factor", "1.0"), ({"min_lr": 0.2}, "min_lr", "0.2")],
-    ),
+SPECIAL = {
+    (L.Clipped, "max_lr"): "rate or none", (L.Power, "power"): "number",
+    (L.Polynomial, "power"): "above 0",
 }  # fmt: skip
+# Wrong combinations beside the argument that the error must name, and its value.
+COMBINATIONS = [
+    (L.PiecewiseConstant, {"values": [0.1, 0.2]}, "values", "2"),
+    (L.PiecewiseConstant, {"boundaries": [5]}, "values", "3"),
+    (L.Factor, {"floor_lr": 9}, "floor_lr", "9"),
+    (L.CosineRestarts, {"end_lr": 0.2}, "end_lr", "0.2"),
+    (L.Cyclical, {"max_lr": 0.05}, "max_lr", "0.05"),
+    (L.Cyclical, {"gamma": 0.9}, "gamma", "0.9"),
+    (L.OneCycle, {"total_steps": 3}, "total_steps", "3"),
+    (L.OneCycle, {"pct_start": 0.01}, "pct_start", "0.01"),
+    (L.Warmup, {"shape": "exponential"}, "start_lr", "0.0"),
+    (L.Warmup, {"shape": "exponential", "start_lr": 0.1, "schedule": L.Constant(0)}, "schedule",
+     "Constant(base_lr=0.0)"),
+    (L.Sequence, {"boundaries": [5]}, "schedules", "3"),
+    (L.Sequence, {"schedules": [INNER]}, "schedules", "1"),
+    (L.Clipped, {"min_lr": 0.2, "max_lr": 0.1}, "max_lr", "0.1"),
+    (L.Plateau, {"factor": 1.0}, "factor", "1.0"),
+    (L.Plateau, {"min_lr": 0.2}, "min_lr", "0.2"),
+]  # fmt: skip
+EVERY = sorted(CLASSES | {L.Plateau}, key=lambda cls: cls.__name__)
+RIGHT = {type(example): example for example in [L.Plateau(0.1), *reversed(EXAMPLES)]}
 
 
 def arguments_of(cls):
-    """The right arguments by name."""
-    names = [field.name for field in dataclasses.fields(cls) if field.init]
-    return dict(zip(names, TABLE[cls][0], strict=False))
+    """Right arguments by name: those of the first example."""
+    fields = [field for field in dataclasses.fields(cls) if field.init]
+    return {field.name: getattr(RIGHT[cls], field.name) for field in fields}
 
 
-def test_the_table_covers_every_argument_of_every_class():
-    assert TABLE.keys() == CLASSES | {L.Plateau}
-    for cls, (_, kinds, _) in TABLE.items():
-        assert kinds.keys() == {field.name for field in dataclasses.fields(cls) if field.init}
-        cls(**arguments_of(cls))
+def kind_of(cls, name):
+    return SPECIAL.get((cls, name)) or KIND_OF[name]
 
 
 WRONG = [
     pytest.param(cls, {name: value}, name, repr(value), id=f"{cls.__name__}-{name}-{value!r}"[:80])
-    for cls, (_, kinds, _) in TABLE.items()
-    for name, kind in kinds.items()
-    for value in KINDS[kind]
-] + [
-    pytest.param(cls, *wrong, id=f"{cls.__name__}-{wrong[0]}")
-    for cls, (_, _, combinations) in TABLE.items()
-    for wrong in combinations
+    for cls in EVERY
+    for name in arguments_of(cls)
+    for value in KINDS[kind_of(cls, name)]
 ]
+WRONG += [pytest.param(*wrong, id=f"{wrong[0].__name__}-{wrong[1]}") for wrong in COMBINATIONS]
 
 
 @pytest.mark.parametrize(("cls", "wrong", "name", "shown"), WRONG)
@@ -183,143 +127,109 @@ def test_wrong_argument(cls, wrong, name, shown):
     assert shown in message or any(item in message for item in items)
 
 
-@pytest.mark.parametrize("cls", TABLE)
+@pytest.mark.parametrize("cls", EVERY)
 def test_kind_of_error(cls):
     """A wrong kind of thing is a TypeError, a wrong value a ValueError."""
-    name, kind = next(iter(TABLE[cls][1].items()))
+    right = arguments_of(cls)
+    name = next(iter(right))
     with pytest.raises(TypeError, match=name):
-        cls(**arguments_of(cls) | {name: object()})
-    if kind == "rate":
+        cls(**right | {name: object()})
+    if kind_of(cls, name) == "rate":
         with pytest.raises(ValueError, match=name):
-            cls(**arguments_of(cls) | {name: -1})
-    with pytest.raises(TypeError):
-        cls(**arguments_of(cls), unknown=1)
-    with pytest.raises(TypeError):
-        cls()
+            cls(**right | {name: -1})
+    for wrong in (right | {"unknown": 1}, {}):
+        with pytest.raises(TypeError):
+            cls(**wrong)
 
 
 # What torch and Keras do today with arguments that are errors here: measured with torch 2.13,
 # Keras 3.15 and TensorFlow 2.21. Rates are those of steps 0, 1, 2 ... or of the steps named.
 
-
-def of_torch(make, steps=4, lr=0.1):
-    def run():
-        optimizer = sgd(lr)
-        scheduler = make(optimizer)
-        rates = []
-        for _ in range(steps):
-            rates.append(round(float(optimizer.param_groups[0]["lr"]), 4))
-            optimizer.step()
-            scheduler.step()
-        return rates
-
-    return run
-
-
-def of_keras(make, steps=range(4)):
-    def run():
-        schedule = make(keras.optimizers.schedules)
-        return [round(float(schedule(step)), 4) for step in steps]
-
-    return run
-
-
-def of_tf1(make, steps=range(4)):
-    return lambda: [round(float(make(tf.compat.v1.train, step)()), 4) for step in steps]
-
-
+UP = [0.1, NAN, NAN, NAN]
 PEERS = [
-    # ours, theirs, what theirs gives
-    (lambda: L.CosineAnnealing(0.1, -2), of_torch(lambda o: t.CosineAnnealingLR(o, -2)),
-     [0.1, 0.05, 0.0, 0.05]),
-    (lambda: L.CosineAnnealing(0.1, 0), of_torch(lambda o: t.CosineAnnealingLR(o, 0)),
-     ZeroDivisionError),
-    (lambda: L.CosineAnnealing(0.1, NAN), of_torch(lambda o: t.CosineAnnealingLR(o, NAN)),
-     [0.1, NAN, NAN, NAN]),
-    (lambda: L.CosineAnnealing(0.1, 2, -0.3), of_torch(lambda o: t.CosineAnnealingLR(o, 2, -0.3)),
+    # ours, the name of theirs and its arguments, what it gives, the steps
+    (lambda: L.CosineAnnealing(0.1, -2), "CosineAnnealingLR", [-2], [0.1, 0.05, 0.0, 0.05]),
+    (lambda: L.CosineAnnealing(0.1, 0), "CosineAnnealingLR", [0], ZeroDivisionError),
+    (lambda: L.CosineAnnealing(0.1, NAN), "CosineAnnealingLR", [NAN], UP),
+    (lambda: L.CosineAnnealing(0.1, 2, end_lr=-0.3), "CosineAnnealingLR", [2, -0.3],
      [0.1, -0.1, -0.3, -0.1]),
-    (lambda: L.StepDecay(0.1, 0), of_torch(lambda o: t.StepLR(o, 0)), ZeroDivisionError),
-    (lambda: L.StepDecay(0.1, -2), of_torch(lambda o: t.StepLR(o, -2)), [0.1, 0.1, 0.01, 0.01]),
-    (lambda: L.StepDecay(0.1, 1, -0.5), of_torch(lambda o: t.StepLR(o, 1, -0.5)),
+    (lambda: L.StepDecay(0.1, 0), "StepLR", [0], ZeroDivisionError),
+    (lambda: L.StepDecay(0.1, -2), "StepLR", [-2], [0.1, 0.1, 0.01, 0.01]),
+    (lambda: L.StepDecay(0.1, 1, gamma=-0.5), "StepLR", [1, -0.5], [0.1, -0.05, 0.025, -0.0125]),
+    (lambda: L.Exponential(0.1, decay_rate=NAN), "ExponentialLR", [NAN], UP),
+    (lambda: L.Exponential(0.1, decay_rate=-0.5), "ExponentialLR", [-0.5],
      [0.1, -0.05, 0.025, -0.0125]),
-    (lambda: L.Exponential(0.1, NAN), of_torch(lambda o: t.ExponentialLR(o, NAN)),
-     [0.1, NAN, NAN, NAN]),
-    (lambda: L.Exponential(0.1, -0.5), of_torch(lambda o: t.ExponentialLR(o, -0.5)),
-     [0.1, -0.05, 0.025, -0.0125]),
-    (lambda: L.Exponential(0.1, True), of_torch(lambda o: t.ExponentialLR(o, True)),
-     [0.1, 0.1, 0.1, 0.1]),
-    (lambda: L.MultiStep(0.1, [3, 1]), of_torch(lambda o: t.MultiStepLR(o, [3, 1])),
-     [0.1, 0.01, 0.01, 0.001]),
-    (lambda: L.MultiStep(0.1, [1, 1]), of_torch(lambda o: t.MultiStepLR(o, [1, 1])),
-     [0.1, 0.001, 0.001, 0.001]),
-    (lambda: L.Linear(0.1, 0.2, -3), of_torch(lambda o: t.LinearLR(o, 0.5, 1.0, -3)),
-     [0.05, 0.05, 0.05, 0.05]),
-    (lambda: L.Polynomial(0.1, -3), of_torch(lambda o: t.PolynomialLR(o, -3)),
-     [0.1, 0.1, 0.1, 0.1]),
-    (lambda: L.Cyclical(0.1, 0.05, 2),
-     of_torch(lambda o: t.CyclicLR(o, 0.1, 0.05, 2, cycle_momentum=False)),
+    (lambda: L.Exponential(0.1, decay_rate=True), "ExponentialLR", [True], [0.1] * 4),
+    (lambda: L.MultiStep(0.1, [3, 1]), "MultiStepLR", [[3, 1]], [0.1, 0.01, 0.01, 0.001]),
+    (lambda: L.MultiStep(0.1, [1, 1]), "MultiStepLR", [[1, 1]], [0.1, 0.001, 0.001, 0.001]),
+    (lambda: L.Linear(0.1, 0.2, decay_steps=-3), "LinearLR", [0.5, 1.0, -3], [0.05] * 4),
+    (lambda: L.Polynomial(0.1, -3), "PolynomialLR", [-3], [0.1] * 4),
+    (lambda: L.Cyclical(0.1, 0.05, step_size_up=2), "CyclicLR", [0.1, 0.05, 2],
      [0.1, 0.075, 0.05, 0.075]),
-    (lambda: L.Cyclical(-0.1, 0.1, 2),
-     of_torch(lambda o: t.CyclicLR(o, -0.1, 0.1, 2, cycle_momentum=False)),
+    (lambda: L.Cyclical(-0.1, 0.1, step_size_up=2), "CyclicLR", [-0.1, 0.1, 2],
      [-0.1, 0.0, 0.1, 0.0]),
-    (lambda: L.OneCycle(-1.0, 10),
-     of_torch(lambda o: t.OneCycleLR(o, -1.0, 10, cycle_momentum=False)),
-     [-0.04, -0.52, -1.0, -0.9505]),
-    (lambda: L.OneCycle(1.0, 3),
-     of_torch(lambda o: t.OneCycleLR(o, 1.0, 3, cycle_momentum=False), 3),
-     [0.9944, 0.4626, 0.0]),
-    (lambda: L.Sequence([INNER, INNER, INNER], [3, 1]),
-     of_torch(lambda o: t.SequentialLR(
-         o, [t.ConstantLR(o, f, 99) for f in (0.5, 0.25, 0.125)], [3, 1]), 5),
+    (lambda: L.OneCycle(-1.0, 10), "OneCycleLR", [-1.0, 10], [-0.04, -0.52, -1.0, -0.9505]),
+    (lambda: L.OneCycle(1.0, 3), "OneCycleLR", [1.0, 3], [0.9944, 0.4626, 0.0]),
+    (lambda: L.Sequence([INNER, INNER, INNER], [3, 1]), "SequentialLR",
+     [lambda o: [t.ConstantLR(o, f, 99) for f in (0.5, 0.25, 0.125)], [3, 1]],
      [0.05, 0.0125, 0.0125, 0.0125, 0.0125]),  # the second never runs
-    (lambda: L.Exponential(0.1, 0.5, -2), of_keras(lambda k: k.ExponentialDecay(0.1, -2, 0.5)),
-     ValueError),
-    (lambda: L.Exponential(0.1, 0.5, 0), of_keras(lambda k: k.ExponentialDecay(0.1, 0, 0.5)),
-     ValueError),
-    (lambda: L.Exponential(-0.1, 0.5), of_keras(lambda k: k.ExponentialDecay(-0.1, 1, 0.5)),
+    (lambda: L.Exponential(0.1, decay_rate=0.5, decay_steps=-2), "ExponentialDecay",
+     [0.1, -2, 0.5], ValueError),
+    (lambda: L.Exponential(0.1, decay_rate=0.5, decay_steps=0), "ExponentialDecay",
+     [0.1, 0, 0.5], ValueError),
+    (lambda: L.Exponential(-0.1, decay_rate=0.5), "ExponentialDecay", [-0.1, 1, 0.5],
      [-0.1, -0.05, -0.025, -0.0125]),
-    (lambda: L.Exponential(0.1, -0.5, 2), of_keras(lambda k: k.ExponentialDecay(0.1, 2, -0.5)),
-     [0.1, NAN, -0.05, NAN]),
-    (lambda: L.InverseTime(0.1, -0.5), of_keras(lambda k: k.InverseTimeDecay(0.1, 1, -0.5)),
+    (lambda: L.Exponential(0.1, decay_rate=-0.5, decay_steps=2), "ExponentialDecay",
+     [0.1, 2, -0.5], [0.1, NAN, -0.05, NAN]),
+    (lambda: L.InverseTime(0.1, decay_rate=-0.5), "InverseTimeDecay", [0.1, 1, -0.5],
      [0.1, 0.2, INF, -0.2]),
-    (lambda: L.Exponential(0.1, NAN), of_keras(lambda k: k.ExponentialDecay(0.1, 1, NAN)),
-     [0.1, NAN, NAN, NAN]),
-    (lambda: L.Cosine(0.1, NAN), of_keras(lambda k: k.CosineDecay(0.1, NAN)), [NAN] * 4),
-    (lambda: L.Cosine(0.1, 2, -0.1), of_keras(lambda k: k.CosineDecay(0.1, 2, -1.0)),
-     [0.1, 0.0, -0.1, -0.1]),
-    (lambda: L.PiecewiseConstant([2, 1], [0.1, 0.2, 0.3]),
-     of_keras(lambda k: k.PiecewiseConstantDecay([2, 1], [0.1, 0.2, 0.3])),
-     [0.1, 0.1, 0.4, 0.3]),  # 0.4 is none of the values
-    (lambda: L.PiecewiseConstant([1], [0.1, -0.2]),
-     of_keras(lambda k: k.PiecewiseConstantDecay([1], [0.1, -0.2])), [0.1, 0.1, -0.2, -0.2]),
-    (lambda: L.PiecewiseConstant([], []),
-     of_keras(lambda k: k.PiecewiseConstantDecay([], [0.1])), IndexError),
-    (lambda: L.CosineRestarts(0.1, 2, t_mul=0.5),
-     of_keras(lambda k: k.CosineDecayRestarts(0.1, 2, t_mul=0.5), range(6)),
+    (lambda: L.Exponential(0.1, decay_rate=NAN), "ExponentialDecay", [0.1, 1, NAN], UP),
+    (lambda: L.Cosine(0.1, NAN), "CosineDecay", [0.1, NAN], [NAN] * 4),
+    (lambda: L.Cosine(0.1, 2, end_lr=-0.1), "CosineDecay", [0.1, 2, -1.0], [0.1, 0.0, -0.1, -0.1]),
+    (lambda: L.PiecewiseConstant([2, 1], [0.1, 0.2, 0.3]), "PiecewiseConstantDecay",
+     [[2, 1], [0.1, 0.2, 0.3]], [0.1, 0.1, 0.4, 0.3]),  # 0.4 is none of the values
+    (lambda: L.PiecewiseConstant([1], [0.1, -0.2]), "PiecewiseConstantDecay",
+     [[1], [0.1, -0.2]], [0.1, 0.1, -0.2, -0.2]),
+    (lambda: L.PiecewiseConstant([], []), "PiecewiseConstantDecay", [[], [0.1]], IndexError),
+    (lambda: L.CosineRestarts(0.1, 2, t_mul=0.5), "CosineDecayRestarts", [0.1, 2, 0.5],
      [0.1, 0.05, 0.1, 0.1, NAN, NAN]),
-    (lambda: L.NaturalExponential(0.1, 0.5, -2),
-     of_tf1(lambda v, step: v.natural_exp_decay(0.1, step, -2, 0.5)),
-     [0.1, 0.1284, 0.1649, 0.2117]),
-    (lambda: L.Cosine(0.1, 0), of_tf1(lambda v, step: v.cosine_decay(0.1, step, 0)), [NAN] * 4),
-    (lambda: L.Linear(0.1, 0, -5),
-     of_tf1(lambda v, step: v.polynomial_decay(0.1, step, -5, 0.0)), [0.0] * 4),
-    (lambda: L.Exponential(0.1, 0.5)(-2), of_keras(lambda k: k.ExponentialDecay(0.1, 1, 0.5), [-2]),
-     [0.4]),
-    (lambda: L.Cosine(0.1, 10)(-5), of_keras(lambda k: k.CosineDecay(0.1, 10), [-5]), [0.05]),
-    (lambda: L.Cosine(0.1, 10)(NAN), of_keras(lambda k: k.CosineDecay(0.1, 10), [NAN]), [NAN]),
+    (lambda: L.NaturalExponential(0.1, decay_rate=0.5, decay_steps=-2), "natural_exp_decay",
+     [0.1, "t", -2, 0.5], [0.1, 0.1284, 0.1649, 0.2117]),
+    (lambda: L.Cosine(0.1, 0), "cosine_decay", [0.1, "t", 0], [NAN] * 4),
+    (lambda: L.Linear(0.1, 0, decay_steps=-5), "polynomial_decay", [0.1, "t", -5, 0.0], [0.0] * 4),
+    (lambda: L.Exponential(0.1, decay_rate=0.5)(-2), "ExponentialDecay", [0.1, 1, 0.5], [0.4], -2),
+    (lambda: L.Cosine(0.1, 10)(-5), "CosineDecay", [0.1, 10], [0.05], -5),
+    (lambda: L.Cosine(0.1, 10)(NAN), "CosineDecay", [0.1, 10], [NAN], NAN),
 ]  # fmt: skip
 
 
+def rates_of_peer(name, arguments, count, *steps):
+    if hasattr(t, name):
+        optimizer = sgd(0.1)
+        options = {"cycle_momentum": False} if "Cycl" in name else {}
+        arguments = [a(optimizer) if callable(a) else a for a in arguments]
+        return rates_of(optimizer, getattr(t, name)(optimizer, *arguments, **options), count)
+    steps = steps or range(count)
+    if hasattr(keras.optimizers.schedules, name):
+        schedule = getattr(keras.optimizers.schedules, name)(*arguments)
+        return [float(schedule(step)) for step in steps]
+    native = getattr(tf.compat.v1.train, name)
+    return [float(native(*(step if a == "t" else a for a in arguments))()) for step in steps]
+
+
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("ours", "theirs", "gives"), PEERS)
-def test_what_the_peers_do(ours, theirs, gives):
+@pytest.mark.parametrize(("ours", "name", "arguments", "gives", "steps"), [
+    (*peer[:4], peer[4:]) for peer in PEERS
+])  # fmt: skip
+def test_what_the_peers_do(ours, name, arguments, gives, steps):
     with pytest.raises((TypeError, ValueError)):
         ours()
     if isinstance(gives, type):
         with pytest.raises(gives):
-            theirs()
+            rates_of_peer(name, arguments, 4)
     else:
-        assert theirs() == pytest.approx(gives, nan_ok=True, abs=1e-4)
+        rates = rates_of_peer(name, arguments, len(gives), *steps)
+        assert list(rates) == pytest.approx(gives, nan_ok=True, abs=1e-4)
 
 
 # Steps
@@ -337,7 +247,7 @@ BAD_STEPS = {
     ],
     "torch": [
         torch.tensor(-1), torch.tensor([0, -3]), torch.tensor([[1.0, NAN]]), torch.tensor(INF),
-        torch.tensor([2**53 + 1]),
+        torch.tensor([2**53 + 1]), torch.tensor(-3.0, requires_grad=True),
     ],
     "no torch": [torch.tensor(True), torch.tensor([1j])],
     "tf": [
@@ -397,21 +307,25 @@ def test_a_valid_schedule_never_yields_nan_infinite_or_negative(schedule, steps)
 
 EXTREME = {
     "tiny step size": lambda: L.StepDecay(0.1, 1e-300),
-    "tiny decay steps": lambda: L.NaturalExponential(0.1, 0, 1e-300),
-    "tiny decay steps of a staircase": lambda: L.InverseTime(0.1, 0, 1e-300, staircase=True),
+    "tiny decay steps": lambda: L.NaturalExponential(0.1, decay_rate=0, decay_steps=1e-300),
+    "tiny decay steps of a staircase": lambda: L.InverseTime(
+        0.1, decay_rate=0, decay_steps=1e-300, staircase=True
+    ),
     "tiny half period": lambda: L.CosineAnnealing(0.1, 1e-300),
     "tiny linear cosine": lambda: L.LinearCosine(0.1, 1e-300, num_periods=3),
     "huge half period": lambda: L.CosineAnnealing(0.1, 1e308),
-    "huge cycle": lambda: L.Cyclical(0.1, 0.2, 1e308),
-    "huge warmup and plateau": lambda: L.WarmupStableDecay(0.1, 1e308, 1e308, 1),
+    "huge cycle": lambda: L.Cyclical(0.1, 0.2, step_size_up=1e308),
+    "huge warmup and plateau": lambda: L.WarmupStableDecay(
+        0.1, warmup_steps=1e308, stable_steps=1e308, decay_steps=1
+    ),
     "growing peaks": lambda: L.CosineRestarts(1e10, 10, t_mul=1, m_mul=2),
-    "growing cycles": lambda: L.Cyclical(0.1, 1e10, 10, mode="exp_range", gamma=1.5),
+    "growing cycles": lambda: L.Cyclical(0.1, 1e10, step_size_up=10, mode="exp_range", gamma=1.5),
     "tiny divisor": lambda: L.OneCycle(0.1, 100, div_factor=1e-310),
     "tiny final divisor": lambda: L.OneCycle(0.1, 100, final_div_factor=1e-310),
-    "tiny start": lambda: L.Constant(0.1).warmup(10, 1e-320, "exponential"),
+    "tiny start": lambda: L.Constant(0.1).warmup(10, start_lr=1e-320, shape="exponential"),
     "huge alpha": lambda: L.LinearCosine(10, 10, alpha=1e308),
-    "huge scale": lambda: L.Exponential(1.0, 2.0) * 1e30,
-    "huge rate": lambda: L.Exponential(1e308, 2.0),
+    "huge scale": lambda: L.Exponential(1.0, decay_rate=2.0) * 1e30,
+    "huge rate": lambda: L.Exponential(1e308, decay_rate=2.0),
     "tiny epoch": lambda: L.StepDecay(0.1, 3).per_epoch(1e-300),
 }
 
@@ -429,5 +343,5 @@ def test_extreme_arguments_give_an_error_or_fine_rates(make):
 
 def test_growing_cycles_keep_their_base():
     """Where the peaks have grown large, the rate between them still returns to its base."""
-    flat = L.Cyclical(0.1, 0.1, 10, mode="exp_range", gamma=1.01)
+    flat = L.Cyclical(0.1, 0.1, step_size_up=10, mode="exp_range", gamma=1.01)
     assert flat([0, 5, 4010, 10_010]) == pytest.approx(0.1)

@@ -71,7 +71,8 @@ runs = [
     Run(label, schedule, seed)
     for seed in (0, 1)
     for label, schedule in [
-        ("a", L.Constant(0.01)), ("b", L.Cosine(0.02, 100)), ("c", L.Plateau(0.02, 0.5, 0, 0.9)),
+        ("a", L.Constant(0.01)), ("b", L.Cosine(0.02, 100)),
+        ("c", L.Plateau(0.02, factor=0.5, patience=0, threshold=0.9)),
     ]
 ]
 kinds = {
@@ -210,10 +211,24 @@ def test_stopped_with_normalisation_and_plateaus(monkeypatch, tmp_path, watch):
     mode = "min" if watch.endswith("loss") else "max"
     runs = [
         RUNS[1],
-        Run("at once", L.Plateau(0.3, 0.5, 0, 0.3, mode=mode)),
-        Run("patient", L.Plateau(0.2, 0.1, 1, 9, mode=mode, threshold_mode="abs")),
-        Run("at rest", L.Plateau(0.2, 0.5, 0, 9, 1, mode=mode, threshold_mode="abs")),
-        Run("at once", L.Plateau(0.3, 0.5, 0, 0.3, mode=mode), 1),
+        Run("at once", L.Plateau(0.3, factor=0.5, patience=0, threshold=0.3, mode=mode)),
+        Run(
+            "patient",
+            L.Plateau(0.2, factor=0.1, patience=1, threshold=9, mode=mode, threshold_mode="abs"),
+        ),
+        Run(
+            "at rest",
+            L.Plateau(
+                0.2,
+                factor=0.5,
+                patience=0,
+                threshold=9,
+                cooldown=1,
+                mode=mode,
+                threshold_mode="abs",
+            ),
+        ),
+        Run("at once", L.Plateau(0.3, factor=0.5, patience=0, threshold=0.3, mode=mode), 1),
     ]
     arguments = ARGUMENTS | {
         "network": normalised, "epochs": 4, "group": 4, "watch": watch, "distances_every": 3
@@ -235,7 +250,10 @@ def test_stopped_with_normalisation_and_plateaus(monkeypatch, tmp_path, watch):
 
 def test_the_state_of_a_group():
     """All of it is back: another group that has loaded it has the same."""
-    runs = [Run("a", L.Plateau(0.3, 0.5, 0, 0.9)), Run("b", L.Constant(0.1))]
+    runs = [
+        Run("a", L.Plateau(0.3, factor=0.5, patience=0, threshold=0.9)),
+        Run("b", L.Constant(0.1)),
+    ]
     settings = {
         "batch_size": 300, "distances_every": None, "epochs": 4, "steps_per_epoch": 5,
         "watch": "train_loss",
@@ -268,12 +286,12 @@ def test_the_state_of_a_group():
 
 
 def test_plateaus_of_another_training(monkeypatch, tmp_path):
-    runs = [RUNS[0], Run("plateau", L.Plateau(0.1, 0.5, 1))]
+    runs = [RUNS[0], Run("plateau", L.Plateau(0.1, factor=0.5, patience=1))]
     with monkeypatch.context() as patch:
         stop_after(patch, training._Group, 1)
         with pytest.raises(Stopped):
             train(runs, DATA, checkpoint=tmp_path / "c", **ARGUMENTS)
-    other = [RUNS[0], Run("plateau", L.Plateau(0.1, 0.5, 2))]
+    other = [RUNS[0], Run("plateau", L.Plateau(0.1, factor=0.5, patience=2))]
     with pytest.raises(CheckpointError, match="runs: "):
         train(other, DATA, checkpoint=tmp_path / "c", **ARGUMENTS)
     with pytest.raises(CheckpointError, match="watch: 'validation_loss' there, 'test_loss' here"):

@@ -1,20 +1,19 @@
 """Which step the Keras schedule and callback are at, measured by what the weight did.
 
-The weight's gradient is the mean of the inputs, 1 unless said otherwise: under SGD it falls by
-the rate in each update. On PyTorch: ``KERAS_BACKEND=torch pytest tests/test_keras_steps.py``.
+On PyTorch: ``KERAS_BACKEND=torch pytest tests/test_keras_steps.py``.
 """
 
 import contextlib
-import itertools
+from functools import partial
 
 import keras
 import numpy as np
 import pytest
-from keras.callbacks import BackupAndRestore, LearningRateScheduler, ReduceLROnPlateau
+from keras.callbacks import BackupAndRestore
 from keras.optimizers import SGD, LossScaleOptimizer
 
-import lrsched as L
 import lrsched.keras
+from keras_training import LINE, Killed, Training, at, kill, rates
 
 # Keras 3.15 asks its variables for arrays in a way that NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -22,110 +21,23 @@ tensorflow_only = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="Keras does it on TensorFlow alone"
 )
 
-LINE = L.Linear(1.0, 0.0, 64)  # exact in float32
 OVERFLOW = np.ones((4, 1), "float32")
 OVERFLOW[1] = np.inf
-
-
-@keras.saving.register_keras_serializable()
-def prediction(y, predicted):
-    """A loss whose gradient is that of the prediction."""
-    return predicted
-
-
-def rates(steps, schedule=LINE):
-    """The rates at these steps; 0 for None, a batch without an update."""
-    return [0.0 if step is None else schedule(step) for step in steps]
-
-
-class Falls(keras.callbacks.Callback):
-    """How far the weight fell in each batch."""
-
-    def __init__(self):
-        super().__init__()
-        self.all = []
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self.before = self.model.get_weights()[0].item()
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.all.append(self.before - self.model.get_weights()[0].item())
-
-
-class Training:
-    """A model with a schedule in its optimizer, or trained with a callback."""
-
-    def __init__(self, by, optimizer=SGD, **how):
-        self.by, self.falls = by, Falls()
-        self.callback = lrsched.keras.callback(LINE, per="batch")
-        layer = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")
-        self.model = keras.Sequential([keras.layers.Input((1,)), layer])
-        self.compile(optimizer, **how)
-
-    def compile(self, optimizer=SGD, **how):
-        rate = lrsched.keras.schedule(LINE) if self.by == "schedule" else 0.1
-        how = {"run_eagerly": True} | how
-        self.model.compile(optimizer(rate), prediction, **how)
-
-    def fit(self, x=4, first=(), last=(), **how):
-        """On so many batches or on this data; with callbacks before ours and after it."""
-        x = np.ones((x, 1), "float32") if isinstance(x, int) else x
-        data = {"x": x, "y": x, "batch_size": 1} if isinstance(x, np.ndarray) else {"x": x}
-        ours = [self.callback] if self.by == "callback" else []
-        callbacks = [*first, *ours, *last, self.falls]
-        return self.model.fit(**data, verbose=0, shuffle=False, callbacks=callbacks, **how).history
-
-    def batch(self):
-        self.model.train_on_batch(np.ones((1, 1)), np.ones((1, 1)))
-
-
 BOTH = pytest.mark.parametrize("by", ["schedule", "callback"])
-
-
-def at(batch, act):
-    """A callback that acts at the end of this batch, counted over the epochs."""
-    counted = itertools.count()
-    return keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda number, logs: act() if next(counted) == batch else None
-    )
-
-
-class Killed(Exception):
-    """The training script was."""
-
-
-def kill():
-    raise Killed
 
 
 # Optimizers
 
 
-def test_the_rate_at_each_step():
-    schedule = L.Cosine(0.3, 20).warmup(5)
-    optimizer = SGD(lrsched.keras.schedule(schedule))
-    optimizer.build([keras.Variable([1.0])])
-    for step in range(30):
-        assert float(optimizer.learning_rate) == np.float32(schedule(step))
-        optimizer.apply([keras.ops.ones(1)])
+summed = partial(SGD, gradient_accumulation_steps=2)
+in_threes = partial(SGD, gradient_accumulation_steps=3)
 
 
-def summed(rate):
-    return SGD(rate, gradient_accumulation_steps=2)
+def scaled(rate, optimizer=SGD):
+    return LossScaleOptimizer(optimizer(rate))
 
 
-def in_threes(rate):
-    return SGD(rate, gradient_accumulation_steps=3)
-
-
-def scaled(rate):
-    return LossScaleOptimizer(SGD(rate))
-
-
-def scaled_sum(rate):
-    return LossScaleOptimizer(summed(rate))
-
-
+scaled_sum = partial(scaled, optimizer=summed)
 _ = None
 ONES = np.ones((4, 1), "float32")
 
@@ -172,24 +84,16 @@ def test_loss_scaling_by_a_policy(by):
 # One fit after another
 
 
-def again(training):
+def with_another_callback(training):
     training.callback = lrsched.keras.callback(LINE, per="batch")
-    training.fit()
 
 
 def one_by_hand(training):
-    training.batch()
-    training.fit()
+    training.model.train_on_batch(np.ones((1, 1)), np.ones((1, 1)))
 
 
-def new_optimizer(training):
-    training.compile()
-    training.fit()
-
-
-def same_optimizer(training):
+def compiled_again(training):
     training.model.compile(training.model.optimizer, training.model.loss, run_eagerly=True)
-    training.fit()
 
 
 def another_model(training):
@@ -197,71 +101,60 @@ def another_model(training):
     other.callback = training.callback
     other.fit(2)
     assert other.falls.all == rates([0, 1])
-    training.fit()
 
 
 def stopped(training):
     training.fit(last=[at(2, lambda: setattr(training.model, "stop_training", True))], epochs=9)
-    training.fit()
 
 
 def killed(training):
     with pytest.raises(Killed):
         training.fit(last=[at(2, kill)])  # before the third fall is measured
-    training.fit()
 
 
-def from_an_epoch(training):
-    training.fit(initial_epoch=7, epochs=8)
-
-
-def weights_of_before(training):
-    """A checkpoint that is loaded in mid-epoch."""
+def checkpoint_loaded_in_mid_epoch(training):
     variables = training.model.optimizer.variables
-    kept = [variable.numpy() for variable in variables]
+    before = [variable.numpy() for variable in variables]
 
     def load():
-        for variable, value in zip(variables, kept, strict=True):
+        for variable, value in zip(variables, before, strict=True):
             variable.assign(value)
 
     training.fit(first=[at(1, load)])
 
 
-def validated(training):
-    data = np.ones((3, 1)), np.ones((3, 1))
-    training.fit(2, validation_data=data, epochs=2)
+def batches():
+    while True:
+        yield np.ones((1, 1)), np.ones((1, 1))
 
 
-def generated(training):
-    def batches():
-        while True:
-            yield np.ones((1, 1)), np.ones((1, 1))
-
-    training.fit(batches(), steps_per_epoch=2, epochs=2)
+VALIDATION = np.ones((3, 1)), np.ones((3, 1))
 
 
 @BOTH
 @pytest.mark.parametrize(
-    ("then", "steps"),
+    ("before", "how", "steps"),
     [
-        (Training.fit, [4, 5, 6, 7]),
-        (again, [4, 5, 6, 7]),
-        (one_by_hand, [5, 6, 7, 8]),
-        (new_optimizer, [0, 1, 2, 3]),
-        (same_optimizer, [4, 5, 6, 7]),
-        (another_model, [4, 5, 6, 7]),
-        (stopped, [4, 5, 6, 7, 8, 9, 10]),
-        (killed, [4, 5, 7, 8, 9, 10]),
-        (from_an_epoch, [4, 5, 6, 7]),
-        (weights_of_before, [4, 5, 4, 5]),
-        (validated, [4, 5, 6, 7]),
-        (generated, [4, 5, 6, 7]),
+        (None, {}, [4, 5, 6, 7]),
+        (with_another_callback, {}, [4, 5, 6, 7]),
+        (one_by_hand, {}, [5, 6, 7, 8]),
+        (Training.compile, {}, [0, 1, 2, 3]),  # a new optimizer
+        (compiled_again, {}, [4, 5, 6, 7]),
+        (another_model, {}, [4, 5, 6, 7]),
+        (stopped, {}, [4, 5, 6, 7, 8, 9, 10]),
+        (killed, {}, [4, 5, 7, 8, 9, 10]),
+        (checkpoint_loaded_in_mid_epoch, {"x": 1}, [4, 5, 4, 5, 6]),
+        (None, {"initial_epoch": 7, "epochs": 8}, [4, 5, 6, 7]),
+        (None, {"x": 2, "validation_data": VALIDATION, "epochs": 2}, [4, 5, 6, 7]),
+        (None, {"x": batches(), "steps_per_epoch": 2, "epochs": 2}, [4, 5, 6, 7]),
     ],
 )
-def test_after_an_epoch_of_four_batches(by, then, steps):
+def test_after_an_epoch_of_four_batches(by, before, how, steps):
     training = Training(by)
     training.fit()
-    then(training)
+    if before:
+        before(training)
+    training.fit(**how)
     assert training.falls.all == rates([0, 1, 2, 3, *steps])
 
 
@@ -325,11 +218,18 @@ def test_backup_and_restore_per_epoch(place, tmp_path):
 
 @tensorflow_only
 @BOTH
-@pytest.mark.parametrize("how", [{}, {"jit_compile": True}])
+@pytest.mark.parametrize("how", ["compiled", "jit", "distributed"])
 def test_compiled(by, how):
-    training = Training(by, scaled_sum if not how else SGD, run_eagerly=False, **how)
+    scope = contextlib.nullcontext()
+    if how == "distributed":
+        import tensorflow as tf
+
+        scope = tf.distribute.MirroredStrategy(["CPU:0"]).scope()
+    optimizer = scaled_sum if how == "compiled" else SGD
+    with scope:
+        training = Training(by, optimizer, run_eagerly=False, jit_compile=how == "jit")
     training.fit(epochs=2)
-    assert training.falls.all == rates([_, 1, _, 3, _, 5, _, 7] if not how else range(8))
+    assert training.falls.all == rates([_, 1, _, 3, _, 5, _, 7] if how == "compiled" else range(8))
 
 
 @tensorflow_only
@@ -345,17 +245,6 @@ def test_steps_per_execution_that_do_not_divide_the_epoch(by):
     assert training.falls.all == [sum(rates(steps)) for steps in executions]
 
 
-@tensorflow_only
-@BOTH
-def test_a_distribution_strategy(by):
-    import tensorflow as tf
-
-    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
-        training = Training(by, run_eagerly=False)
-    training.fit(epochs=2)
-    assert training.falls.all == rates(range(8))
-
-
 def test_a_batch_that_does_not_come_is_not_recorded():
     """Keras announces a batch to its callbacks before it knows that the data have ended."""
     training = Training("callback")
@@ -364,114 +253,3 @@ def test_a_batch_that_does_not_come_is_not_recorded():
     assert training.falls.all == training.callback.rates == rates(range(3))
     training.fit(1)
     assert training.falls.all[-1:] == training.callback.rates == rates([3])
-
-
-# Beside other callbacks
-
-
-def halves():
-    return LearningRateScheduler(lambda epoch, rate: 0.5)
-
-
-def lowers():
-    """At the end of every epoch."""
-    return ReduceLROnPlateau("loss", 0.5, patience=1, mode="max")
-
-
-def per_batch():
-    return lrsched.keras.callback(LINE, per="batch")
-
-
-EPOCHS, BATCHES, HALF = rates([0, 0, 1, 1, 2, 2]), rates(range(6)), [0.5] * 6
-
-
-@pytest.mark.parametrize(
-    ("per", "other", "behind", "before"),
-    [
-        ("epoch", halves, HALF, EPOCHS),
-        ("epoch", lowers, EPOCHS, EPOCHS),
-        ("epoch", per_batch, BATCHES, BATCHES),
-        ("batch", halves, BATCHES, BATCHES),
-        ("batch", lowers, BATCHES, BATCHES),
-    ],
-)
-@pytest.mark.parametrize("place", ["behind", "before"])
-def test_beside_another_callback(per, other, behind, before, place):
-    """Who wins; and what is recorded is what the weight did."""
-    training = Training("callback")
-    training.callback = lrsched.keras.callback(LINE, per)
-    history = training.fit(2, epochs=3, **{"last" if place == "behind" else "first": [other()]})
-    assert training.falls.all == (behind if place == "behind" else before)
-    each = 2 if per == "epoch" else 1
-    assert training.callback.rates == training.falls.all[::each]
-    for epoch, rate in enumerate(history["learning_rate"]):
-        assert rate in training.falls.all[2 * epoch : 2 * epoch + 2]
-
-
-# What is refused
-
-
-def set_later(schedule):
-    optimizer = SGD(0.1)
-    optimizer.learning_rate = schedule
-    return optimizer
-
-
-def several(rate):
-    names = keras.optimizers.OptimizerMap(SGD(0.1))
-    return keras.optimizers.MultiOptimizer(names)
-
-
-@pytest.mark.parametrize("per", ["epoch", "batch"])
-@pytest.mark.parametrize(
-    "optimizer",
-    [
-        lambda _: SGD(lrsched.keras.schedule(LINE)),
-        lambda _: SGD(keras.optimizers.schedules.CosineDecay(0.1, 5)),
-        lambda _: LossScaleOptimizer(SGD(lrsched.keras.schedule(LINE))),
-        lambda _: set_later(lrsched.keras.schedule(LINE)),
-        lambda _: SGD(lambda: 0.1),
-        several,
-    ],
-)
-def test_an_optimizer_without_a_rate_to_set(per, optimizer):
-    training = Training("callback")
-    training.callback = lrsched.keras.callback(LINE, per)
-    training.fit(1)
-    recorded = training.callback.rates
-    training.compile(optimizer)
-    with pytest.raises(TypeError, match="learning_rate must be a number for a callback"):
-        training.fit()
-    assert training.callback.rates == recorded == training.falls.all == [1.0]
-
-
-def test_an_optimizer_without_a_count():
-    class Uncounted(SGD):
-        variables = ()
-
-    training = Training("callback", Uncounted)
-    with pytest.raises(TypeError, match=r"iteration.*got Uncounted"):
-        training.fit()
-    assert training.falls.all == []
-
-
-class Faulty(L.Schedule):
-    """1 at the first two steps."""
-
-    then: object
-
-    def rate(self, xp, t):
-        return 1.0 if t < 2 else self.then
-
-
-@pytest.mark.parametrize(
-    ("per", "then"),
-    [("epoch", np.nan), *(("batch", then) for then in (np.nan, np.inf, -0.1, 1e39, None, "0.1"))],
-)
-def test_a_rate_that_is_none(per, then):
-    training = Training("callback")
-    training.callback = lrsched.keras.callback(Faulty(then), per)
-    with pytest.raises((TypeError, ValueError), match=r"rate of Faulty\(.*\) at step 2 must be"):
-        training.fit(1 if per == "epoch" else 4, epochs=4)
-    assert training.falls.all == training.callback.rates == [1.0, 1.0]
-    assert float(training.model.optimizer.learning_rate) == 1.0

@@ -1,17 +1,24 @@
 """A schedule class of one's own: defined anywhere, under any name, saved and loaded."""
 
+import functools
 import importlib
+import inspect
 import json
+import math
 import pickle
 import subprocess
 import sys
 import textwrap
+import typing
+from collections.abc import Callable
+from dataclasses import KW_ONLY
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pytest
 
 import lrsched as L
-from lrsched.arguments import Rate
+from lrsched.arguments import Duration, Rate
 from lrsched.pytorch import scheduler
 from native import sgd
 
@@ -149,6 +156,143 @@ class Own(L.Schedule):
 
     def rate(self, xp, t):
         return self.base_lr
+
+
+# Arguments declared with plain types
+
+
+def declared(hint, **options):
+    """A schedule class with one argument, ``held``, of this type."""
+    body = {"__annotations__": {"held": hint}, "__module__": __name__, **options}
+    return type("Mine", (L.Schedule,), body)
+
+
+PLAIN_TYPES = [
+    # type, what is taken and what it becomes, what is refused
+    (float, [(1, 1.0), (-2.5, -2.5), (np.float32(0.5), 0.5), (1e300, 1e300)],
+     ["x", None, True, math.nan, math.inf, 1j, [1.0]]),
+    (int, [(3, 3), (-3, -3), (np.int8(3), 3)], ["x", None, True, 1.0, math.nan]),
+    (bool, [(True, True), (np.False_, False)], ["x", None, 0, 1.0]),
+    (str, [("x", "x"), ("", "")], [None, 1, b"x", ["x"]]),
+    (float | None, [(None, None), (2, 2.0)], ["x", True, math.nan]),
+    (Rate | None, [(None, None), (2, 2.0)], ["x", -1]),
+    (tuple[float, ...], [([1, 2], (1.0, 2.0)), ((), ()), (range(2), (0.0, 1.0))],
+     [1.0, "12", None, [1, "x"], [math.nan]]),
+    (tuple[int, ...] | None, [(None, None), ([1], (1,))], [1, [1.5]]),
+    (tuple, [([1, "x"], (1, "x"))], [1, "x", None]),
+    (Literal["a", "b"], [("a", "a")], ["c", "", None, 1]),
+    (Annotated[float, "no check, but a note"], [(1, 1.0)], ["x"]),
+    (L.Schedule, [(L.Constant(0.1), L.Constant(0.1))], ["x", None, L.Cosine, L.Plateau(0.1)]),
+    ("float", [(1, 1.0)], ["x"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("hint", "taken", "refused"), PLAIN_TYPES, ids=lambda v: str(v)[:40])
+def test_a_plain_type_is_checked(hint, taken, refused):
+    mine = declared(hint)
+    for value, becomes in taken:
+        held = mine(value).held
+        assert held == becomes
+        assert type(held) is type(becomes)
+        assert L.from_dict(json.loads(json.dumps(mine(value).to_dict()))) == mine(value)
+    for value in refused:
+        with pytest.raises((TypeError, ValueError), match=r"Mine: held") as caught:
+            mine(value)
+        items = value if isinstance(value, list) else []
+        assert any(repr(wrong) in str(caught.value) for wrong in [value, *items])
+
+
+@pytest.mark.parametrize("hint", [Any, object])
+def test_what_is_declared_to_be_anything_is_not_checked(hint):
+    for value in ("x", None, math.nan, print, [1]):
+        assert declared(hint)(value).held is value
+
+
+@pytest.mark.parametrize(
+    "hint", [list[float], dict[str, float], Callable[[int], float], float | str, tuple[int, str],
+             typing.TypeVar("T"), Literal[1, 2], [float], 3],
+    ids=str,
+)  # fmt: skip
+def test_a_type_that_no_check_is_known_for_is_refused_at_the_definition(hint):
+    with pytest.raises(TypeError, match=r"Mine\.held: no check is known for .*Annotated.*Any"):
+        declared(hint)
+
+
+def test_a_default_is_checked_too():
+    with pytest.raises(TypeError, match=r"Mine: held must be a finite number, got None"):
+        declared(float, held=None)()
+
+
+def test_arguments_by_keyword():
+    class Waves(L.Schedule):
+        base_lr: Rate
+        _: KW_ONLY
+        period: Duration = 10
+        heights: tuple[float, ...] = ()
+        kind: ClassVar[str] = "of the class"
+
+    assert str(inspect.signature(Waves)) == (
+        "(base_lr: float, *, period: float = 10, heights: tuple[float, ...] = ()) -> None"
+    )
+    assert repr(Waves(1, period=5)) == "Waves(base_lr=1.0, period=5)"
+    with pytest.raises(TypeError, match="Waves: period must be given by keyword, as period=5"):
+        Waves(1, 5)
+
+
+def test_formula():
+    """On a schedule it is a string, whether its class gives it as one or as a property."""
+
+    class Text(Own):
+        formula = r"\eta_0"
+
+    class Following(Own):
+        @property
+        def formula(self):
+            return f"{self.base_lr:g}"
+
+    assert [own(0.5).formula for own in (Own, Text, Following)] == ["", r"\eta_0", "0.5"]
+    assert all(isinstance(own.formula, property) for own in (Own, Text, Following, L.Cosine))
+    assert Text(0.5)._repr_latex_() == r"$\displaystyle \eta_t = \eta_0$"
+    assert Own(0.5)._repr_latex_() is None
+    assert Text(0.5).warmup(3).formula.endswith(r"f(t) = \eta_0")
+
+
+def test_what_follows_from_the_arguments_is_kept():
+    class Counting(Own):
+        @functools.cached_property
+        def doubled(self):
+            computed.append(self.base_lr)
+            return 2 * self.base_lr
+
+        def rate(self, xp, t):
+            return self.doubled
+
+    computed = []
+    schedule = Counting(0.5)
+    assert [schedule(0), schedule(1)] == [1.0, 1.0]
+    assert computed == [0.5]
+    assert schedule == Counting(0.5)
+    assert hash(schedule) == hash(Counting(0.5))
+
+
+def test_own_schedule():
+    class HalfLife(L.Schedule):
+        base_lr: Rate
+        half_life: Duration = 10
+
+        def rate(self, xp, t):
+            return self.base_lr * 2.0 ** (-t / self.half_life)
+
+    halving = HalfLife(0.8)
+    assert halving(10) == 0.4
+    assert halving == HalfLife(0.8, 10.0)
+    assert repr(halving.warmup(2)) == "Warmup(schedule=HalfLife(base_lr=0.8), warmup_steps=2)"
+    assert L.from_dict(halving.warmup(2).to_dict()) == halving.warmup(2)
+    assert halving.first_step_below(0.4, within=100) == 11
+    with pytest.raises(ValueError, match=r"HalfLife: half_life .* got 0"):
+        HalfLife(0.8, 0)
+    with pytest.raises(NotImplementedError, match=r"Mine must define rate"):
+        declared(float)(0.1)(0)
 
 
 @pytest.mark.parametrize("inner", [L.Constant(0.1), Own(0.1)])

@@ -1,7 +1,10 @@
 """Plateau: PyTorch's decisions, Keras's with the documented settings, and its state."""
 
+import copy
+import dataclasses
 import json
 import math
+import pickle
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -42,17 +45,13 @@ def torch_rates(settings, metrics, lr=0.1):
     return rates
 
 
+@pytest.mark.parametrize("below", [0, 2])
 @given(settings=SETTINGS, metrics=METRICS)
-def test_same_decisions_as_torch(settings, metrics):
-    plateau = L.Plateau(0.1, **settings)
-    assert [plateau.update(metric) for metric in metrics] == torch_rates(settings, metrics)
-
-
-@given(settings=SETTINGS, metrics=METRICS)
-def test_same_decisions_as_torch_below_zero(settings, metrics):
-    """Absolute thresholds; relative ones differ on purpose, as the next test shows."""
-    settings = settings | {"threshold_mode": "abs"}
-    metrics = [metric - 2 for metric in metrics]
+def test_same_decisions_as_torch(below, settings, metrics):
+    """Below zero with absolute thresholds; relative ones differ on purpose, as shown further on."""
+    if below:
+        settings = settings | {"threshold_mode": "abs"}
+    metrics = [metric - below for metric in metrics]
     plateau = L.Plateau(0.1, **settings)
     assert [plateau.update(metric) for metric in metrics] == torch_rates(settings, metrics)
 
@@ -100,7 +99,15 @@ def test_same_decisions_as_keras(factor, patience, cooldown, min_delta, min_lr, 
     theirs.set_model(SimpleNamespace(optimizer=optimizer, metrics=[]))
     theirs.on_train_begin()
     ours = L.Plateau(
-        0.1, factor, max(patience - 1, 0), min_delta, max(cooldown - 1, 0), min_lr, mode, "abs", 0
+        0.1,
+        factor=factor,
+        patience=max(patience - 1, 0),
+        threshold=min_delta,
+        cooldown=max(cooldown - 1, 0),
+        min_lr=min_lr,
+        mode=mode,
+        threshold_mode="abs",
+        eps=0,
     )
     for epoch, metric in enumerate(metrics):
         theirs.on_epoch_end(epoch, {"loss": metric})
@@ -173,11 +180,27 @@ def test_metrics_that_are_no_numbers(metric):
     assert plateau.state_dict() == L.Plateau(0.1).state_dict()
 
 
-def test_repr_and_equality():
+def test_as_a_value():
+    """Printed and saved are the arguments, as at the start; compared is the state too."""
     plateau = L.Plateau(0.1, patience=2, mode="max")
-    assert eval(repr(plateau), {"Plateau": L.Plateau}) == plateau
-    plateau.update(1.0)
-    assert plateau != L.Plateau(0.1, patience=2, mode="max")
+    described = {
+        "class": "Plateau", "base_lr": 0.1, "factor": 0.1, "patience": 2, "threshold": 1e-4,
+        "cooldown": 0, "min_lr": 0.0, "mode": "max", "threshold_mode": "rel", "eps": 1e-8,
+    }  # fmt: skip
+    for used in (False, True):
+        assert repr(plateau) == "Plateau(base_lr=0.1, patience=2, mode='max')"
+        assert list(plateau.to_dict().items()) == list(described.items())
+        for again in (
+            eval(repr(plateau), {"Plateau": L.Plateau}),
+            L.from_dict(json.loads(json.dumps(plateau.to_dict()))),
+            dataclasses.replace(plateau),
+        ):
+            assert type(again) is L.Plateau
+            assert (again == plateau) is not used
+        assert copy.deepcopy(plateau) == pickle.loads(pickle.dumps(plateau)) == plateau
+        plateau.update(1.0)
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(plateau)
 
 
 def test_never_below_min_lr():

@@ -1,5 +1,7 @@
 """The project as a whole: its layout, its one version, its one address, its pins."""
 
+import ast
+import graphlib
 import re
 import subprocess
 import sys
@@ -89,6 +91,33 @@ def test_workflow_is_pinned_and_asks_for_little(path):
 
 def test_import_is_light():
     heavy = ["torch", "tensorflow", "keras", "matplotlib", "pandas", "sklearn"]
+    heavy += ["importlib.metadata", "lrsched.lab"]
     program = f"import lrsched, sys; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def imported(path):
+    """The modules of the package that one of its modules imports, wherever in it that stands."""
+    package = ".".join(path.relative_to(ROOT).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = package.rsplit(".", node.level - 1)[0]
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            yield from (f"{base}.{name}" for name in names)
+
+
+def test_imports_run_one_way():
+    """No circle, lazy imports included; and the pages' package, the lab and the rest in order."""
+    modules = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in (ROOT / "lrsched").rglob("*.py")
+    }
+    graph = {name: set(imported(path)) for name, path in modules.items()}
+    assert len([*graphlib.TopologicalSorter(graph).static_order()]) >= len(modules)
+    for name, imports in graph.items():
+        above = ["lrsched.lab", "lrsched.book"]
+        if name.startswith("lrsched.lab"):
+            above = ["lrsched.book"]
+        if not name.startswith("lrsched.book"):
+            assert not [i for i in imports if i.startswith(tuple(above))], name

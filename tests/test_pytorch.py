@@ -4,19 +4,16 @@ import copy
 import io
 import itertools
 import json
-import pickle
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
-from hypothesis import strategies as st
 
 import lrsched as L
 import lrsched.pytorch
 from drawn import EXAMPLES, SCHEDULES
-from lrsched.pytorch import scheduler, set_rate
-from native import TORCH, close, rates_of, sgd, t
+from lrsched.pytorch import scheduler
+from native import close, lrs, rates_of, sgd, t
 
 OPTIMIZERS = {
     "SGD": (torch.optim.SGD, {"momentum": 0.9}),
@@ -26,7 +23,7 @@ OPTIMIZERS = {
     # As capturable optimizers hold it; capturable itself needs an accelerator.
     "AdamW with a tensor": (torch.optim.AdamW, {"tensor": torch.float32, "foreach": False}),
 }  # fmt: skip
-WARM_COSINE = L.Cosine(0.3, 20).warmup(5, 0.01)
+WARM_COSINE = L.Cosine(0.3, 20).warmup(5, start_lr=0.01)
 
 
 def make(name="SGD", groups=1):
@@ -35,10 +32,6 @@ def make(name="SGD", groups=1):
     dtype = options.pop("tensor", None)
     lr = torch.tensor(1.0, dtype=dtype) if dtype else 1.0
     return sgd(lr, groups, cls, **options)
-
-
-def lrs(optimizer):
-    return [float(group["lr"]) for group in optimizer.param_groups]
 
 
 def advance(optimizer, adapter, steps):
@@ -105,29 +98,13 @@ def test_the_rates_are_used():
         adapter.step()
 
 
-def test_an_integer_rate_is_replaced():
-    optimizer = sgd(1)
-    scheduler(optimizer, WARM_COSINE)
-    assert lrs(optimizer) == [0.01]
-
-
-@pytest.mark.parametrize("name", TORCH)
-@given(data=st.data())
-def test_equals_the_native_scheduler(name, data):
-    pair = TORCH[name]
-    arguments = data.draw(pair.arguments)
-    optimizer, other = sgd(arguments["lr"]), sgd(5.0)
-    theirs = rates_of(optimizer, pair.native(optimizer, **arguments), 20)
-    close(rates_of(other, scheduler(other, pair.ours(**arguments)), 20), theirs)
-
-
 # Groups
 
 GROUPS = [
     [L.Constant(0.1), WARM_COSINE, WARM_COSINE * 0.5],
     [WARM_COSINE * 0.5, WARM_COSINE * 0.25, L.StepDecay(0.1, 3)],
     (WARM_COSINE, WARM_COSINE, WARM_COSINE),
-    [L.Exponential(1.0, 2.0) * 1e30, L.Constant(0.1) * 0, L.Constant(0.0)],
+    [L.Exponential(1.0, decay_rate=2.0) * 1e30, L.Constant(0.1) * 0, L.Constant(0.0)],
 ]
 
 
@@ -141,16 +118,6 @@ def test_one_schedule_per_group(schedules):
         adapter.step()
 
 
-def test_one_schedule_for_all_groups_and_for_a_later_one():
-    optimizer = make(groups=2)
-    adapter = scheduler(optimizer, WARM_COSINE)
-    advance(optimizer, adapter, 7)
-    assert lrs(optimizer) == [WARM_COSINE(7)] * 2
-    optimizer.add_param_group({"params": [torch.nn.Parameter(torch.ones(2))], "lr": 9.0})
-    advance(optimizer, adapter, 1)
-    assert lrs(optimizer) == adapter.get_last_lr() == [WARM_COSINE(8)] * 3
-
-
 def test_a_list_does_not_stretch_to_a_later_group():
     optimizer = make(groups=2)
     adapter = scheduler(optimizer, [WARM_COSINE, L.Constant(0.1)])
@@ -158,37 +125,6 @@ def test_a_list_does_not_stretch_to_a_later_group():
     optimizer.step()
     with pytest.raises(ValueError, match=r"list of 3.*got 2"):
         adapter.step()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        ([[WARM_COSINE]], ValueError, "list of 2.*got 1"),
-        ([[]], ValueError, "list of 2.*got 0"),
-        ([[WARM_COSINE] * 3], ValueError, "list of 2.*got 3"),
-        ([[WARM_COSINE, 0.1]], TypeError, r"schedule must be .*0\.1"),
-        ([None], TypeError, "schedule must be .*None"),
-        ([0.1], TypeError, r"schedule must be .*0\.1"),
-        (["cosine"], TypeError, "schedule must be .*'cosine'"),
-        ([L.Plateau(0.1)], TypeError, r"schedule must be .*Plateau"),
-        ([WARM_COSINE, -2], ValueError, "last_epoch .*-2"),
-        ([WARM_COSINE, 1.0], TypeError, r"last_epoch .*1\.0"),
-        ([WARM_COSINE, True], TypeError, "last_epoch .*True"),
-        ([WARM_COSINE, None], TypeError, "last_epoch .*None"),
-    ],
-)
-def test_wrong_arguments_leave_the_optimizer_as_it_was(arguments, error, message):
-    optimizer = make(groups=2)
-    before = copy.deepcopy(optimizer.state_dict())
-    with pytest.raises(error, match=message):
-        scheduler(optimizer, *arguments)
-    assert optimizer.state_dict() == before
-    assert "initial_lr" not in optimizer.param_groups[0]
-
-
-def test_wrong_optimizer():
-    with pytest.raises(TypeError, match="optimizer must be"):
-        scheduler(WARM_COSINE, WARM_COSINE)
 
 
 # Resuming
@@ -213,7 +149,7 @@ ORDERS = [order for order in ORDERS if order.index("make") < order.index("load s
 @pytest.mark.parametrize("cut", [0, 1, 7])
 def test_resuming_in_mid_run_is_exact(name, order, how, cut):
     """The same rates and the same weights, bit for bit, as without the interruption."""
-    schedules = [WARM_COSINE, L.CosineRestarts(0.1, 3, 1.1) * 0.5]
+    schedules = [WARM_COSINE, L.CosineRestarts(0.1, 3, t_mul=1.1) * 0.5]
     whole = make(name, groups=2)
     rates, weights = advance(whole, scheduler(whole, schedules), 25)
 
@@ -262,43 +198,6 @@ def test_state_is_plain_and_small():
     assert len(json.dumps(state)) < 500
 
 
-def native_state():
-    return t.StepLR(sgd(0.1), 5).state_dict()
-
-
-def state_of(schedules, groups=2):
-    optimizer = make(groups=groups)
-    adapter = scheduler(optimizer, schedules)
-    advance(optimizer, adapter, 3)
-    return adapter.state_dict()
-
-
-@pytest.mark.parametrize(
-    "state",
-    [
-        lambda: state_of(L.Constant(0.1)),
-        lambda: state_of(L.Cosine(0.3, 21).warmup(5, 0.01)),
-        lambda: state_of([WARM_COSINE, WARM_COSINE]),
-        native_state,
-        dict,
-        lambda: None,
-        lambda: {key: value for key, value in state_of(WARM_COSINE).items() if key != "last_epoch"},
-        lambda: state_of(WARM_COSINE) | {"last_epoch": -5},
-        lambda: state_of(WARM_COSINE) | {"last_epoch": "3"},
-    ],
-)
-def test_a_foreign_state_is_refused_and_changes_nothing(state):
-    optimizer = make(groups=2)
-    adapter = scheduler(optimizer, WARM_COSINE)
-    advance(optimizer, adapter, 7)
-    before = copy.deepcopy([optimizer.state_dict(), adapter.state_dict()])
-    with pytest.raises((TypeError, ValueError), match="state"):
-        adapter.load_state_dict(state())
-    assert str([optimizer.state_dict(), adapter.state_dict()]) == str(before)
-    rates, _ = advance(optimizer, adapter, 3)
-    assert rates == [[WARM_COSINE(step)] * 2 for step in (7, 8, 9)]
-
-
 def test_a_state_is_not_shared():
     optimizer = make()
     adapter = scheduler(optimizer, WARM_COSINE)
@@ -326,12 +225,6 @@ def test_order_warning():
     assert lrs(optimizer) == [WARM_COSINE(2)]
 
 
-def test_is_a_scheduler():
-    adapter = scheduler(make(), WARM_COSINE)
-    assert isinstance(adapter, torch.optim.lr_scheduler.LRScheduler)
-    assert adapter.schedule == WARM_COSINE
-
-
 def test_step_with_an_epoch():
     optimizer = make()
     adapter = scheduler(optimizer, WARM_COSINE)
@@ -343,41 +236,11 @@ def test_step_with_an_epoch():
     assert lrs(optimizer) == [WARM_COSINE(13)]
 
 
-def test_get_lr_is_for_inside():
+def test_is_a_scheduler():
     adapter = scheduler(make(groups=2), WARM_COSINE)
+    assert isinstance(adapter, torch.optim.lr_scheduler.LRScheduler)
+    assert adapter.schedule == WARM_COSINE
     assert adapter.get_lr() == [WARM_COSINE(0)] * 2
-
-
-@pytest.mark.parametrize("position", ["first", "second"])
-def test_inside_sequential_lr(position):
-    optimizer = sgd(0.1)
-    native, ours = t.ConstantLR(optimizer, 0.5, 100), scheduler(optimizer, WARM_COSINE)
-    parts = [ours, native] if position == "first" else [native, ours]
-    together = t.SequentialLR(optimizer, parts, [4])
-    cosine = [WARM_COSINE(step) for step in range(16)]
-    rates = rates_of(optimizer, together, 20)
-    if position == "first":
-        close(rates[:4], cosine[:4])
-    else:
-        close(rates[4:], cosine)
-        assert together.get_last_lr() == [WARM_COSINE(16)]
-
-
-def test_inside_chained_scheduler():
-    """One that sets, then one that multiplies what it finds."""
-    optimizer = sgd(0.1)
-    alone = t.ChainedScheduler([scheduler(optimizer, WARM_COSINE)], optimizer)
-    assert list(rates_of(optimizer, alone, 20)) == [WARM_COSINE(step) for step in range(20)]
-
-
-def test_two_on_one_optimizer_last_one_counts():
-    optimizer = sgd(0.1)
-    first, second = scheduler(optimizer, L.Constant(0.5)), scheduler(optimizer, WARM_COSINE)
-    for step in range(5):
-        assert lrs(optimizer) == [WARM_COSINE(step)]
-        optimizer.step()
-        first.step()
-        second.step()
 
 
 def test_a_schedule_made_anew_on_a_used_optimizer():
@@ -388,82 +251,22 @@ def test_a_schedule_made_anew_on_a_used_optimizer():
     assert rates == [[WARM_COSINE(step)] for step in range(5)]
 
 
-def test_pickle_and_copy_of_an_adapter():
-    optimizer = sgd(0.1)
-    adapter = scheduler(optimizer, WARM_COSINE)
-    advance(optimizer, adapter, 7)
-    other = pickle.loads(pickle.dumps(adapter.state_dict()))
-    assert other == adapter.state_dict()
-    twin = copy.deepcopy(adapter)
-    twin.step()
-    assert twin.get_last_lr() == [WARM_COSINE(8)]
-    assert lrs(optimizer) == [WARM_COSINE(7)]
-
-
-def test_no_drift_in_100_000_steps():
-    schedule = L.Exponential(0.1, 0.9999)
-    optimizer = sgd(0.1)
-    adapter = scheduler(optimizer, schedule)
-    optimizer.step()
-    for _ in range(100_000):
-        adapter.step()
-    assert lrs(optimizer) == [schedule(100_000)]
-
-
-def test_no_drift_with_a_float32_tensor():
-    """Torch multiplies the tensor again and again and loses digits; see the native rate."""
-    steps, gamma = 50_000, 0.9999
-    exact = 0.1 * gamma**steps
-    rates = []
-    for build in (
-        lambda o: t.ExponentialLR(o, gamma),
-        lambda o: scheduler(o, L.Exponential(0.1, gamma)),
-    ):
-        optimizer = sgd(torch.tensor(0.1))
+@pytest.mark.parametrize("lr", [0.1, torch.tensor(0.1)])
+def test_no_drift(lr):
+    """Torch multiplies the rate again and again and loses digits; see the native rate."""
+    steps, gamma = 100_000, 0.9999
+    schedule = L.Exponential(0.1, decay_rate=gamma)
+    errors = []
+    for build in (lambda o: t.ExponentialLR(o, gamma), lambda o: scheduler(o, schedule)):
+        optimizer = sgd(copy.deepcopy(lr))
         adapter = build(optimizer)
         optimizer.step()
         for _ in range(steps):
             adapter.step()
-        rates.append(lrs(optimizer)[0])
-    native, ours = rates
-    assert ours == pytest.approx(exact, rel=1e-7)
-    assert abs(native / exact - 1) > 1e-5
-
-
-def test_set_rate():
-    for name in OPTIMIZERS:
-        optimizer = make(name, groups=2)
-        held = [group["lr"] for group in optimizer.param_groups]
-        plateau = L.Plateau(0.1, factor=0.5, patience=0)
-        for loss, rate in ((1.0, 0.1), (1.0, 0.05)):
-            set_rate(optimizer, plateau.update(loss))
-            assert lrs(optimizer) == pytest.approx([rate, rate])
-        if "tensor" in name:
-            assert all(g["lr"] is lr for g, lr in zip(optimizer.param_groups, held, strict=True))
-
-
-def test_in_a_compiled_training_step():
-    """The rate held as a tensor changes without a new compilation."""
-    lr = torch.tensor(1.0, dtype=torch.float64)
-    optimizer = sgd(lr)
-    adapter = scheduler(optimizer, L.Linear(0.4, 0.0, 4))
-    weight = optimizer.param_groups[0]["params"][0]
-    graphs = []
-
-    def count(graph, inputs):
-        graphs.append(graph)
-        return graph.forward
-
-    torch.compiler.reset()
-    step = torch.compile(lambda: weight.detach().sub_(lr * weight.grad), backend=count)
-    for k in range(4):
-        before = weight.detach().clone()
-        step()
-        close((before - weight.detach()).numpy(), [0.5 * (0.4 - 0.1 * k)] * 2)
-        optimizer._opt_called = True
-        adapter.step()
-    assert len(graphs) == 1
-    assert np.isclose(float(lr), 0.0)
+        errors.append(abs(lrs(optimizer)[0] / schedule(steps) - 1))
+    native, ours = errors
+    assert ours == 0 if isinstance(lr, float) else ours < 1e-7
+    assert native > (0 if isinstance(lr, float) else 1e-5)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # torch's own

@@ -12,7 +12,7 @@ from lrsched import lab
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-PYTORCH, KERAS, VALUES, TRAIN, SWEEP = BLOCKS
+PYTORCH, KERAS, VALUES, OWN, TRAIN, SWEEP = BLOCKS
 
 
 def run(code):
@@ -54,6 +54,11 @@ def test_values():
     assert schedule == L.Cosine(0.3, 20).warmup(5)
     assert "# array([0.  , 0.3 , 0.15, 0.  ])" in VALUES
     assert schedule([0, 5, 15, 25]) == pytest.approx([0, 0.3, 0.15, 0])
+
+
+def test_own_schedule():
+    ((code, rate),) = re.findall(r"(Halving\(0.*)  # (.*)", OWN)
+    assert eval(code, run(OWN)) == float(rate)
 
 
 def test_train():

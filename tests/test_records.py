@@ -30,7 +30,7 @@ METRICS = [f"{part}_{kind}" for part in ("train", "validation", "test")
 RUNS = [
     Run("a [1], {b", L.Cosine(0.1, 10).warmup(3), 1),
     Run('"c" ]}', L.Constant(1e30)),
-    Run("d\n   e ", L.StepDecay(0.1, 7, 0.5).per_epoch(2) * 0.3),
+    Run("d\n   e ", L.StepDecay(0.1, 7, gamma=0.5).per_epoch(2) * 0.3),
 ]
 
 

@@ -17,7 +17,7 @@ from lrsched import lab
 from lrsched.lab import groups, sweeps, training
 
 ROWS, DIGITS = lab.polynomial(samples=320), lab.digits(validation=800, test=800)
-RUNS = [lab.Run("a", L.Constant(0.1)), lab.Run("b", L.Plateau(0.1, 0.5, 0)),
+RUNS = [lab.Run("a", L.Constant(0.1)), lab.Run("b", L.Plateau(0.1, factor=0.5, patience=0)),
         lab.Run("a", L.Constant(0.1), 1)]  # fmt: skip
 
 

@@ -23,6 +23,7 @@ import optuna
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lrsched.lab.search.studies import named
 from optuna.samplers import GridSampler, RandomSampler
 from optuna.trial import TrialState, create_trial
 
@@ -34,7 +35,6 @@ from lrsched.lab.search import SearchError, Study, open_storage, studies, work, 
 from lrsched.lab.search import trials as counting
 from lrsched.lab.search.__main__ import JOURNAL, main
 from lrsched.lab.search.samplers import _seed
-from lrsched.lab.search.studies import named
 from lrsched.lab.search.trials import SIGN, repeats
 from searched import BEAT, VALUES
 
@@ -866,7 +866,7 @@ def direct(epochs, decay_epoch):
     """The validation losses of a training with one drop of the rate, by the lab alone."""
     planned = editions.plan("decay-epochs")
     assert not isinstance(planned, SweepPlan)
-    schedule = L.MultiStep(0.5, [decay_epoch * planned.steps_per_epoch], 0.1)
+    schedule = L.MultiStep(0.5, [decay_epoch * planned.steps_per_epoch], gamma=0.1)
     history = train(
         [Run("a", schedule)], planned.data, epochs=epochs, batch_size=planned.batch_size,
         network=lambda: perceptron(8, 10), group=1, chunk=planned.batch_size,
@@ -910,7 +910,7 @@ def test_the_grid_of_the_book(monkeypatch):
     assert [t.value for t in whole.get_trials()] == [1, 2, 3, 4]
     steps = plan.steps_per_epoch
     assert asked == [
-        (L.MultiStep(0.5, [epoch], 0.1).per_epoch(steps), plan.epochs, plan.batch_size)
+        (L.MultiStep(0.5, [epoch], gamma=0.1).per_epoch(steps), plan.epochs, plan.batch_size)
         for epoch in (10, 20, 30, 50)
     ]
 

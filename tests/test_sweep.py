@@ -261,9 +261,9 @@ def test_optimizers(optimizer):
 
 SCHEDULES = {
     "cosine": L.Cosine(0.1, 9).warmup(3),
-    "steps": L.StepDecay(0.1, 5, 0.5),
-    "per epoch": L.Exponential(0.1, 0.7).per_epoch(4),
-    "cyclical": L.Cyclical(0.01, 0.1, 3),
+    "steps": L.StepDecay(0.1, 5, gamma=0.5),
+    "per epoch": L.Exponential(0.1, decay_rate=0.7).per_epoch(4),
+    "cyclical": L.Cyclical(0.01, 0.1, step_size_up=3),
     "by hand": L.PiecewiseConstant([4, 8], [0.0, 0.1, 0.02]),
 }
 
@@ -284,10 +284,10 @@ def test_schedules_over_steps(by):
 
 
 PLATEAUS = {
-    "often": L.Plateau(0.2, 0.5, 0, 0.1),
-    "cooldown": L.Plateau(0.1, 0.3, 0, 0.2, cooldown=2),
-    "patient": L.Plateau(0.1, 0.1, 1, 0.2, min_lr=0.005),
-    "max": L.Plateau(0.1, 0.5, 1, 0.01, mode="max", threshold_mode="abs"),
+    "often": L.Plateau(0.2, factor=0.5, patience=0, threshold=0.1),
+    "cooldown": L.Plateau(0.1, factor=0.3, patience=0, threshold=0.2, cooldown=2),
+    "patient": L.Plateau(0.1, factor=0.1, patience=1, threshold=0.2, min_lr=0.005),
+    "max": L.Plateau(0.1, factor=0.5, patience=1, threshold=0.01, mode="max", threshold_mode="abs"),
 }
 
 
@@ -319,7 +319,7 @@ def test_plateau(watch):
 
 
 def test_a_plateau_is_taken_as_at_its_start():
-    plateau = L.Plateau(0.1, 0.5, 0, 0.3)
+    plateau = L.Plateau(0.1, factor=0.5, patience=0, threshold=0.3)
     used = dataclasses.replace(plateau)
     for _ in range(5):
         used.update(1.0)
@@ -509,8 +509,9 @@ def test_a_diverging_run_leaves_the_others_alone(norm, optimizer):
     def beside(rate, plateau):
         """The others, and whether these two diverge."""
         schedules = {
-            "low": 0.001, "two": rate, "high": 0.02, "plateau": L.Plateau(0.01, 0.5, 0, 0.1),
-            "two, plateau": L.Plateau(plateau, 0.9, 0),
+            "low": 0.001, "two": rate, "high": 0.02,
+            "plateau": L.Plateau(0.01, factor=0.5, patience=0, threshold=0.1),
+            "two, plateau": L.Plateau(plateau, factor=0.9, patience=0),
         }  # fmt: skip
         said = {"epochs": 4, "batch_size": 8, "optimizer": optimizer, "group": 15}
         table = sweep(networks, schedules, 3, DATA, **said)
@@ -677,7 +678,7 @@ def test_attrs(optimizer):
 
 
 def test_rate_is_that_of_the_last_update():
-    schedule = L.Linear(0.0, 0.011, 11)
+    schedule = L.Linear(0.0, 0.011, decay_steps=11)
     table = sweep(NORMS, {"a": schedule}, 1, DATA, epochs=3, batch_size=8)
     assert table.rate.tolist() == 3 * [float(schedule(step)) for step in (3, 7, 11)]
 
@@ -848,7 +849,7 @@ torch.set_num_threads(1)
 networks = {str(norm): (lambda norm=norm: lab.mlp(norm=norm)) for norm in (None, "before", "after")}
 schedules = {
     "low": 0.01, "huge": 1e30, "cosine": L.Cosine(0.1, 30).warmup(5),
-    "plateau": L.Plateau(0.1, 0.5, 0, 0.3),
+    "plateau": L.Plateau(0.1, factor=0.5, patience=0, threshold=0.3),
 }
 data = lab.polynomial(samples=300, validation=50, test=50)
 
@@ -917,7 +918,8 @@ def test_killed_at_any_moment(parent, tmp_path):
 # Two groups of three runs for each of two networks, three epochs: twelve epochs of groups.
 KEPT = {
     "networks": {"plain": NORMS["None"], "normal": NORMS["before"]},
-    "schedules": {"steps": L.StepDecay(0.1, 5, 0.5), "plateau": L.Plateau(0.1, 0.5, 0, 0.3),
+    "schedules": {"steps": L.StepDecay(0.1, 5, gamma=0.5),
+    "plateau": L.Plateau(0.1, factor=0.5, patience=0, threshold=0.3),
                   "broken": L.PiecewiseConstant([3.5], [0.01, 1e30])},
     "seeds": 2,
     "data": DATA,
@@ -1039,7 +1041,13 @@ def half_done(tmp_path_factory):
         ({"seeds": 3}, "runs: "),
         ({"seeds": [1, 0]}, "runs: "),
         ({"schedules": KEPT["schedules"] | {"steps": 0.1}}, "runs: "),
-        ({"schedules": KEPT["schedules"] | {"plateau": L.Plateau(0.1, 0.5, 0, 0.2)}}, "runs: "),
+        (
+            {
+                "schedules": KEPT["schedules"]
+                | {"plateau": L.Plateau(0.1, factor=0.5, patience=0, threshold=0.2)}
+            },
+            "runs: ",
+        ),
         ({"schedules": {f"{k}!": s for k, s in KEPT["schedules"].items()}}, "runs: "),
         ({"schedules": [0.1, 0.2, 0.3]}, "runs: "),
     ],

@@ -157,7 +157,7 @@ def grid(optimizer, seeds=2):
         "constant": L.Constant(base),
         "warmup": L.Constant(base).warmup(20),
         "cosine": L.Cosine(base, 41),
-        "steps": L.StepDecay(base, 10, 0.5),
+        "steps": L.StepDecay(base, 10, gamma=0.5),
     }
     return [Run(label, s, seed) for label, s in schedules.items() for seed in range(seeds)]
 
@@ -364,15 +364,23 @@ def torch_plateau(plateau, native):
 
 PLATEAUS = {
     "min": [
-        L.Plateau(0.3, 0.5, 0, 0.1),
-        L.Plateau(0.5, 0.1, 1, 0.2, cooldown=1),
-        L.Plateau(0.2, 0.3, 0, 0.3, min_lr=0.05, threshold_mode="abs"),
+        L.Plateau(0.3, factor=0.5, patience=0, threshold=0.1),
+        L.Plateau(0.5, factor=0.1, patience=1, threshold=0.2, cooldown=1),
+        L.Plateau(0.2, factor=0.3, patience=0, threshold=0.3, min_lr=0.05, threshold_mode="abs"),
         L.Plateau(0.1),
     ],
     "max": [
-        L.Plateau(0.3, 0.5, 0, 0.1, mode="max"),
-        L.Plateau(0.5, 0.1, 1, 0.2, cooldown=1, mode="max"),
-        L.Plateau(0.2, 0.3, 0, 0.1, min_lr=0.05, threshold_mode="abs", mode="max"),
+        L.Plateau(0.3, factor=0.5, patience=0, threshold=0.1, mode="max"),
+        L.Plateau(0.5, factor=0.1, patience=1, threshold=0.2, cooldown=1, mode="max"),
+        L.Plateau(
+            0.2,
+            factor=0.3,
+            patience=0,
+            threshold=0.1,
+            min_lr=0.05,
+            threshold_mode="abs",
+            mode="max",
+        ),
     ],
 }
 
@@ -437,13 +445,15 @@ def test_a_plateau_follows_any_metric(watch, group):
 
 
 def test_a_plateau_that_was_used_starts_anew():
-    used = L.Plateau(0.3, 0.5, 0, 0.1)
+    used = L.Plateau(0.3, factor=0.5, patience=0, threshold=0.1)
     for metric in (0.1, 1, 1, 1):
         used.update(metric)
     assert used.lr < 0.3
     state = used.state_dict()
     history = Trained([Run("a", used)], network=mlp, epochs=4).history
-    fresh = Trained([Run("a", L.Plateau(0.3, 0.5, 0, 0.1))], network=mlp, epochs=4).history
+    fresh = Trained(
+        [Run("a", L.Plateau(0.3, factor=0.5, patience=0, threshold=0.1))], network=mlp, epochs=4
+    ).history
     same(columns(history, [0]), columns(fresh, [0]))
     assert history.rates[0, 0] == 0.3
     assert used.state_dict() == state
@@ -452,7 +462,7 @@ def test_a_plateau_that_was_used_starts_anew():
 
 def test_one_plateau_for_many_runs():
     """Each has a state of its own."""
-    plateau = L.Plateau(0.3, 0.5, 0, 0.1)
+    plateau = L.Plateau(0.3, factor=0.5, patience=0, threshold=0.1)
     runs = [Run(label, plateau, seed) for seed in (0, 1) for label in ("a", "b")]
     history = Trained(runs, network=mlp, epochs=6).history
     alone = [Trained([run], network=mlp, epochs=6).history for run in runs[1:3]]
@@ -462,7 +472,10 @@ def test_one_plateau_for_many_runs():
 
 
 def test_check_rates_of_plateaus():
-    runs = [Run("cosine", L.Cosine(0.1, 8)), Run("plateau", L.Plateau(0.3, 0.5, 0, 0.5))]
+    runs = [
+        Run("cosine", L.Cosine(0.1, 8)),
+        Run("plateau", L.Plateau(0.3, factor=0.5, patience=0, threshold=0.5)),
+    ]
     history = Trained(runs, network=mlp, epochs=4).history
     assert history.check_rates() == (
         "16 updates of 2 runs: each applied the rate of its schedule, exactly."
@@ -487,8 +500,8 @@ def test_check_rates_of_plateaus():
 
 def test_a_plateau_that_diverges():
     """NaN is never better: its rate falls, and the others are left alone."""
-    plateau = L.Plateau(0.3, 0.5, 1, 0.1)
-    huge = Run("huge", L.Plateau(1e30, 0.5, 0))
+    plateau = L.Plateau(0.3, factor=0.5, patience=1, threshold=0.1)
+    huge = Run("huge", L.Plateau(1e30, factor=0.5, patience=0))
     runs = [Run("a", plateau), huge, Run("b", L.Constant(0.1))]
     calm = [runs[0], Run("huge", L.Constant(0.2)), runs[2]]
     histories = [
@@ -555,10 +568,12 @@ def test_a_run_as_plain_values(schedule, label, seed):
 
 
 def test_a_run_with_a_plateau_that_was_used_as_plain_values():
-    used = L.Plateau(0.1, 0.5, 0)
+    used = L.Plateau(0.1, factor=0.5, patience=0)
     used.update(1.0)
     used.update(1.0)
-    assert Run.from_dict(Run("a", used).to_dict()) == Run("a", L.Plateau(0.1, 0.5, 0))
+    assert Run.from_dict(Run("a", used).to_dict()) == Run(
+        "a", L.Plateau(0.1, factor=0.5, patience=0)
+    )
 
 
 @given(

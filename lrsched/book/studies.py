@@ -14,7 +14,7 @@ from optuna.trial import Trial
 
 from ..lab import Run, perceptron, search, train
 from ..lab.search import Study
-from ..schedules import MultiStep
+from ..piecewise import MultiStep
 from .editions import edition, plan
 
 __all__ = ["grid", "pruned", "random", "tpe"]
@@ -26,7 +26,7 @@ def _loss_by_decay_epoch(trial: Trial) -> float:
     """Train with one drop of the rate at an epoch to be chosen; the validation loss."""
     size = plan("decay-epochs")
     epoch = trial.suggest_int("decay_epoch", 2, size.epochs - 2, step=2)
-    schedule = MultiStep(RATE, (epoch,), FACTOR).per_epoch(size.steps_per_epoch)
+    schedule = MultiStep(RATE, (epoch,), gamma=FACTOR).per_epoch(size.steps_per_epoch)
 
     def report(runs: Sequence[Run], epochs: int, metrics: Mapping[str, Any]) -> None:
         trial.report(float(metrics["validation_loss"][0]), epochs)

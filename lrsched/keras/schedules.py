@@ -5,7 +5,8 @@ from typing import Any
 import keras
 
 from ..arguments import Choice, Real
-from ..schedule import Schedule, from_dict, is_schedule
+from ..schedule import Schedule, is_schedule
+from ..value import from_dict
 
 __all__ = ["KerasSchedule", "ScheduleCallback", "callback", "schedule"]
 
@@ -90,7 +91,7 @@ def callback(schedule: Schedule, per: str = "epoch") -> "ScheduleCallback":
             schedule that is negative or not finite.
 
     >>> import lrsched, lrsched.keras
-    >>> decay = lrsched.keras.callback(lrsched.Exponential(0.1, 0.9), per="epoch")
+    >>> decay = lrsched.keras.callback(lrsched.Exponential(0.1, decay_rate=0.9), per="epoch")
     """
     return ScheduleCallback(schedule, per)
 

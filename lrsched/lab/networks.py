@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from ..arguments import Choice, Optional, Real, Whole
+from ..arguments import Choice, OrNone, Real, Whole
 
 __all__ = ["lenet", "mlp", "perceptron"]
 
@@ -98,7 +98,7 @@ def mlp(
     width = Whole(low=1)("width", width)
     outputs = Whole(low=1)("outputs", outputs)
     activate = ACTIVATIONS[Choice(tuple(ACTIVATIONS))("activation", activation)]
-    norm = Optional(Choice(("before", "after")))("norm", norm)
+    norm = OrNone(Choice(("before", "after")))("norm", norm)
     momentum = float(Real(low=0, largest=1)("momentum", momentum))
 
     def normalised(where: str) -> list[nn.Module]:

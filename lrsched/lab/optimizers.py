@@ -1,17 +1,140 @@
-"""Optimizers as values: one description makes PyTorch's own optimizer, or updates a stack."""
+"""Optimizers as values: one description makes PyTorch's own optimizer, or updates a stack.
+
+A new optimizer is a subclass of :class:`Optimizer`, and its name in ``lrsched/lab/__init__.py``.
+"""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
-from ..arguments import AsFloat, Flag, Number, Real, check_fields
+from ..arguments import AsFloat, Flag, Number, Real
+from ..value import Value
 
-__all__ = ["SGD", "Adam", "StackOptimizer"]
+__all__ = ["SGD", "Adam", "Optimizer", "StackOptimizer"]
 
 Share = Annotated[float, AsFloat(Real(low=0, high=1))]
+
+
+class Optimizer(Value, abstract=True):
+    """The settings of an optimizer, and how it updates many networks at once."""
+
+    @property
+    def moments(self) -> tuple[str, ...]:
+        """The names of what is remembered for each weight, in the shape of the weights."""
+        return ()
+
+    def native(self, parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Optimizer:
+        """PyTorch's own optimizer with these settings."""
+        raise NotImplementedError
+
+    def update(self, p: Tensor, g: Tensor, rate: Tensor, moments: list[Tensor], step: int) -> None:
+        """Update weights in place.
+
+        Args:
+            p: the weights, [networks, ...].
+            g: their gradients, likewise.
+            rate: the rate of each network, with one axis for each of ``p``.
+            moments: what is remembered, by the order of :attr:`moments`, updated in place.
+            step: the number of this update, from 1.
+        """
+        raise NotImplementedError
+
+
+class SGD(Optimizer):
+    r"""Stochastic gradient descent.
+
+    .. math:: v \leftarrow \mu v + g + \lambda w, \qquad w \leftarrow w - \eta v
+
+    Args:
+        momentum: :math:`\mu`, from 0 to below 1.
+        weight_decay: :math:`\lambda`, at least 0.
+        nesterov: if true, the update is :math:`\eta (g + \lambda w + \mu v)`.
+
+    Raises:
+        TypeError or ValueError: an argument out of its range.
+
+    The same as ``torch.optim.SGD`` without dampening.
+    """
+
+    momentum: Share = 0.0
+    weight_decay: Number = 0.0
+    nesterov: Flag = False
+
+    def prepare(self) -> None:
+        if self.nesterov and not self.momentum:
+            raise ValueError("SGD: momentum must be above 0 with nesterov=True, got 0.0")
+
+    @property
+    def moments(self) -> tuple[str, ...]:
+        return ("velocity",) if self.momentum else ()
+
+    def native(self, parameters: Iterable[nn.Parameter], lr: float = 0.1) -> torch.optim.Optimizer:
+        return torch.optim.SGD(
+            parameters,
+            lr=lr,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            nesterov=self.nesterov,
+        )
+
+    def update(self, p: Tensor, g: Tensor, rate: Tensor, moments: list[Tensor], step: int) -> None:
+        if self.weight_decay:
+            g = g.add(p, alpha=self.weight_decay)
+        if self.momentum:
+            (velocity,) = moments
+            velocity.mul_(self.momentum).add_(g)
+            g = g.add(velocity, alpha=self.momentum) if self.nesterov else velocity
+        p.addcmul_(g, rate, value=-1)
+
+
+class Adam(Optimizer):
+    r"""Adam, by Kingma and Ba.
+
+    .. math:: m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad
+        v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
+        w \leftarrow w - \eta \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}
+
+    Args:
+        beta1, beta2: the decays of the two moments, from 0 to below 1.
+        eps: :math:`\epsilon`, at least 0.
+        weight_decay: times the weights added to the gradient, at least 0.
+
+    Raises:
+        TypeError or ValueError: an argument out of its range.
+
+    The same as ``torch.optim.Adam``.
+    """
+
+    beta1: Share = 0.9
+    beta2: Share = 0.999
+    eps: Number = 1e-8
+    weight_decay: Number = 0.0
+
+    @property
+    def moments(self) -> tuple[str, ...]:
+        return ("mean", "square")
+
+    def native(
+        self, parameters: Iterable[nn.Parameter], lr: float = 0.001
+    ) -> torch.optim.Optimizer:
+        return torch.optim.Adam(
+            parameters,
+            lr=lr,
+            betas=(self.beta1, self.beta2),
+            eps=self.eps,
+            weight_decay=self.weight_decay,
+        )
+
+    def update(self, p: Tensor, g: Tensor, rate: Tensor, moments: list[Tensor], step: int) -> None:
+        if self.weight_decay:
+            g = g.add(p, alpha=self.weight_decay)
+        mean, square = moments
+        mean.lerp_(g, 1 - self.beta1)
+        square.mul_(self.beta2).addcmul_(g, g, value=1 - self.beta2)
+        scale = (square / (1 - self.beta2**step)).sqrt_().add_(self.eps)
+        p.addcdiv_(mean * rate, scale, value=-1 / (1 - self.beta1**step))
 
 
 class StackOptimizer:
@@ -22,7 +145,7 @@ class StackOptimizer:
         steps: the updates done.
     """
 
-    def __init__(self, rule: "SGD | Adam", parameters: Mapping[str, Tensor]) -> None:
+    def __init__(self, rule: Optimizer, parameters: Mapping[str, Tensor]) -> None:
         self.rule = rule
         self.parameters = list(parameters.values())
         self.state = {
@@ -50,107 +173,3 @@ class StackOptimizer:
         """Forget the gradients."""
         for p in self.parameters:
             p.grad = None
-
-
-@dataclass(frozen=True)
-class SGD:
-    r"""Stochastic gradient descent.
-
-    .. math:: v \leftarrow \mu v + g + \lambda w, \qquad w \leftarrow w - \eta v
-
-    Args:
-        momentum: :math:`\mu`, from 0 to below 1.
-        weight_decay: :math:`\lambda`, at least 0.
-        nesterov: if true, the update is :math:`\eta (g + \lambda w + \mu v)`.
-
-    Raises:
-        TypeError or ValueError: an argument out of its range.
-
-    The same as ``torch.optim.SGD`` without dampening.
-    """
-
-    momentum: Share = 0.0
-    weight_decay: Number = 0.0
-    nesterov: Flag = False
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        if self.nesterov and not self.momentum:
-            raise ValueError("SGD: momentum must be above 0 with nesterov=True, got 0.0")
-
-    @property
-    def moments(self) -> tuple[str, ...]:
-        """The names of what the optimizer remembers for each weight."""
-        return ("velocity",) if self.momentum else ()
-
-    def native(self, parameters: Iterable[nn.Parameter], lr: float = 0.1) -> torch.optim.Optimizer:
-        """PyTorch's own optimizer with these settings."""
-        return torch.optim.SGD(
-            parameters,
-            lr=lr,
-            momentum=self.momentum,
-            weight_decay=self.weight_decay,
-            nesterov=self.nesterov,
-        )
-
-    def update(self, p: Tensor, g: Tensor, rate: Tensor, moments: list[Tensor], step: int) -> None:
-        """Update the weights ``p``, [networks, ...], in place."""
-        if self.weight_decay:
-            g = g.add(p, alpha=self.weight_decay)
-        if self.momentum:
-            (velocity,) = moments
-            velocity.mul_(self.momentum).add_(g)
-            g = g.add(velocity, alpha=self.momentum) if self.nesterov else velocity
-        p.addcmul_(g, rate, value=-1)
-
-
-@dataclass(frozen=True)
-class Adam:
-    r"""Adam, by Kingma and Ba.
-
-    .. math:: m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad
-        v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
-        w \leftarrow w - \eta \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}
-
-    Args:
-        beta1, beta2: the decays of the two moments, from 0 to below 1.
-        eps: :math:`\epsilon`, at least 0.
-        weight_decay: times the weights added to the gradient, at least 0.
-
-    Raises:
-        TypeError or ValueError: an argument out of its range.
-
-    The same as ``torch.optim.Adam``.
-    """
-
-    beta1: Share = 0.9
-    beta2: Share = 0.999
-    eps: Number = 1e-8
-    weight_decay: Number = 0.0
-
-    moments: ClassVar = ("mean", "square")
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-
-    def native(
-        self, parameters: Iterable[nn.Parameter], lr: float = 0.001
-    ) -> torch.optim.Optimizer:
-        """PyTorch's own optimizer with these settings."""
-        return torch.optim.Adam(
-            parameters,
-            lr=lr,
-            betas=(self.beta1, self.beta2),
-            eps=self.eps,
-            weight_decay=self.weight_decay,
-        )
-
-    def update(self, p: Tensor, g: Tensor, rate: Tensor, moments: list[Tensor], step: int) -> None:
-        """Update the weights ``p``, [networks, ...], in place."""
-        if self.weight_decay:
-            g = g.add(p, alpha=self.weight_decay)
-        mean, square = moments
-        mean.lerp_(g, 1 - self.beta1)
-        square.mul_(self.beta2).addcmul_(g, g, value=1 - self.beta2)
-        scale = (square / (1 - self.beta2**step)).sqrt_().add_(self.eps)
-        p.addcdiv_(mean * rate, scale, value=-1 / (1 - self.beta1**step))

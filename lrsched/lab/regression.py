@@ -12,6 +12,7 @@ from . import fast
 from .data import Regression, Rows
 from .group import Epoch, Group
 from .machine import least_seconds
+from .optimizers import Optimizer
 from .runs import Run
 from .seeds import order
 from .settings import Sizes
@@ -70,9 +71,9 @@ class RegressionTask:
     def sizes(self, work: Work, asked: Sizes) -> Sizes:
         if asked.group:
             return asked
-        networks = work.networks.values()
+        networks, rule = work.networks.values(), work.settings.optimizer
         most = max(map(len, self.split(work.runs, len(work.runs))))
-        if all(self.loop(Stack([network], work.device)) for network in networks):
+        if all(self.loop(Stack([network], work.device), rule) for network in networks):
             return Sizes(min(COMPILED, most))
         fits = max(1, MEMORY // max(self._bytes(Stack([network])) for network in networks))
         candidates = sorted({min(size, most, fits) for size in GROUPS})
@@ -97,9 +98,9 @@ class RegressionTask:
     def teacher(self, group: Group, sizes: Sizes) -> "_Teacher":
         return _Teacher(self, group)
 
-    def loop(self, stack: Stack) -> "Loop | None":
+    def loop(self, stack: Stack, rule: Optimizer) -> "Loop | None":
         """The compiled loop, where there is one for such networks and their results fit."""
-        loop = fast.loop(stack)
+        loop = fast.loop(stack, rule)
         if loop and torch.get_num_threads() * loop.lanes * self._bytes(stack) <= MEMORY:
             return loop
         return None
@@ -123,7 +124,11 @@ class _Teacher:
         self.seed_of = torch.tensor(
             [self.seeds.index(run.seed) for run in group.runs], device=device
         )
-        self.loop = None if group.settings.distances_every else task.loop(group.stack)
+        self.loop = (
+            None
+            if group.settings.distances_every
+            else task.loop(group.stack, group.settings.optimizer)
+        )
         data = task.data
         self.measurements = [(part, "eval") for part in (data.train, data.validation, data.test)]
         if group.stack.buffers:

@@ -57,11 +57,7 @@ class Run:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Run":
         """The run that :meth:`to_dict` described."""
-        described = dict(values["schedule"])
-        if described.get("class") == Plateau.__name__:  # no schedule, which from_dict() reads
-            del described["class"]
-            return cls(**{**values, "schedule": Plateau(**described)})
-        return cls(**{**values, "schedule": from_dict(described)})
+        return cls(**{**values, "schedule": from_dict(values["schedule"])})
 
 
 def follows_metric(rule: Any) -> TypeGuard[Plateau]:

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .optimizers import SGD, Adam
-from .plain import plain
+from .optimizers import Optimizer
 
 __all__ = ["Settings", "Sizes"]
 
@@ -48,7 +47,7 @@ class Settings:
     data: str
     checksum: str
     networks: Mapping[str, str]
-    optimizer: SGD | Adam
+    optimizer: Optimizer
     epochs: int
     batch_size: int
     samples: int
@@ -63,12 +62,11 @@ class Settings:
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain values: what records and tables say of a training."""
         one = "" in self.networks
-        optimizer = {"class": type(self.optimizer).__name__} | dataclasses.asdict(self.optimizer)
         values = {
             "data": self.data,
             "checksum": self.checksum,
             **({"network": self.networks[""]} if one else {"networks": dict(self.networks)}),
-            "optimizer": plain("optimizer", optimizer),
+            "optimizer": self.optimizer.to_dict(),
             "epochs": self.epochs,
             "batch_size": self.batch_size,
             "steps_per_epoch": self.steps_per_epoch,

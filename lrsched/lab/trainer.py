@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..arguments import AsFloat, Choice, Optional, Real, Whole
+from ..arguments import AsFloat, Choice, OrNone, Real, Whole
 from . import checkpoints
 from .classification import Classification
 from .data import Data, Regression
 from .group import Group
 from .machine import chosen_device, surroundings, undisturbed
 from .networks import lenet
-from .optimizers import SGD, Adam
+from .optimizers import SGD, Optimizer
 from .plain import labelled, plain, text
 from .regression import RegressionTask
 from .results import Results
@@ -41,7 +41,7 @@ def train(
     *,
     epochs: int,
     batch_size: int = 32,
-    optimizer: SGD | Adam | None = None,
+    optimizer: Optimizer | None = None,
     network: Network | Mapping[str, Network] | None = None,
     group: int | None = None,
     chunk: int | None = None,
@@ -120,13 +120,13 @@ def train(
         epochs=Whole(low=1)("epochs", epochs),
         batch_size=_checked_batch_size(batch_size, len(data.train), normalised),
         samples=len(data.train),
-        distances_every=Optional(Whole(low=1))("distances_every", distances_every),
+        distances_every=OrNone(Whole(low=1))("distances_every", distances_every),
         watch=_checked_watch(watch, task, runs),
     )
     _check_rates(runs, settings)
-    chunk = Optional(Whole(low=1))("chunk", chunk)
+    chunk = OrNone(Whole(low=1))("chunk", chunk)
     asked = Sizes(
-        Optional(Whole(low=1))("group", group),
+        OrNone(Whole(low=1))("group", group),
         task.checked_chunk(chunk, settings.batch_size, bool(normalised)),
     )
     if after_epoch is not None and not callable(after_epoch):
@@ -310,12 +310,12 @@ def _example(label: str, make: Any, task: Task) -> nn.Sequential:
     return network
 
 
-def _checked_optimizer(optimizer: Any) -> SGD | Adam:
+def _checked_optimizer(optimizer: Any) -> Optimizer:
     """The optimizer, ``SGD()`` for None."""
     if optimizer is None:
         return SGD()
-    if not isinstance(optimizer, SGD | Adam):
-        raise TypeError(f"optimizer must be lab.SGD(...) or lab.Adam(...), got {optimizer!r}")
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer must be lab.SGD(...) or another of the lab, got {optimizer!r}")
     return optimizer
 
 

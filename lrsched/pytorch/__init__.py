@@ -3,6 +3,7 @@
 from .. import triton_first  # noqa: F401  # before PyTorch
 
 # isort: split
-from .scheduler import ScheduleLR, scheduler, set_rate
+from .rates import set_rate
+from .scheduler import ScheduleLR, scheduler
 
 __all__ = ["ScheduleLR", "scheduler", "set_rate"]

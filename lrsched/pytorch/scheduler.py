@@ -2,8 +2,8 @@
 
 import functools
 import inspect
-import math
 from collections.abc import Sequence
+from math import inf
 from operator import mul
 from typing import Any, cast
 from weakref import WeakMethod, WeakValueDictionary
@@ -13,12 +13,13 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ..arguments import Optional, Real, Several, Whole, number
-from ..composition import Scaled
+from ..arguments import OrNone, Several, Whole
 from ..namespaces import LAST_STEP, NUMBERS
-from ..schedule import Schedule, from_dict
+from ..schedule import Scaled, Schedule, is_schedule
+from ..value import from_dict
+from .rates import RATE, check_tensors, checked, current, separate, write
 
-__all__ = ["ScheduleLR", "scheduler", "set_rate"]
+__all__ = ["ScheduleLR", "scheduler"]
 
 
 def scheduler(
@@ -63,81 +64,6 @@ def scheduler(
     return ScheduleLR(optimizer, schedule, last_epoch)
 
 
-def set_rate(optimizer: Optimizer, rate: Any) -> None:
-    """Set the rate of all parameter groups, in place where it is held as a tensor.
-
-    For rates that are no function of the step:
-    ``set_rate(optimizer, plateau.update(validation_loss))``.
-
-    Raises TypeError for a rate that is no number (an array or a tensor of one element is
-    one), ValueError for one that is negative, infinite or NaN, and both as :func:`scheduler`
-    does for tensors that cannot hold it; the optimizer is then as it was.
-    """
-    groups = optimizer.param_groups
-    _write(groups, [_checked("rate", rate)] * len(groups))
-
-
-_INFINITE = math.inf
-_RATE = Real(low=0, largest=_INFINITE)
-_HELD = Optional(Several(_RATE))
-
-
-def _checked(name: str, rate: Any) -> float:
-    return float(_RATE(name, number(name, rate, _RATE.wanted)))
-
-
-def _write(groups: list[dict[str, Any]], rates: list[float], apart: bool = False) -> None:
-    """Set the rates of parameter groups; with ``apart``, none shares its tensor with another."""
-    _check_tensors(groups, rates)
-    if apart:
-        _part(groups)
-    with torch.inference_mode():  # which can write any tensor, one that requires a gradient too
-        for group, rate in zip(groups, rates, strict=True):
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)
-            else:
-                group["lr"] = rate
-
-
-def _check_tensors(groups: list[dict[str, Any]], rates: list[float]) -> None:
-    """Refuse a tensor that cannot hold the rate of its group."""
-    for group, rate in zip(groups, rates, strict=True):
-        lr = group["lr"]
-        if not isinstance(lr, Tensor):
-            continue
-        usable = lr.is_floating_point() and lr.layout == torch.strided and not lr.is_meta
-        if not usable or lr.numel() != 1:
-            raise TypeError(
-                "optimizer: an 'lr' that is a tensor must be a dense floating-point tensor of "
-                f"one element, to hold the rate {rate!r}, got {lr!r}"
-            )
-        if rate > torch.finfo(lr.dtype).max:
-            raise ValueError(
-                f"optimizer: an 'lr' that is a tensor must be able to hold the rate {rate!r}, "
-                f"got one of {lr.dtype}, which ends at {torch.finfo(lr.dtype).max:g}"
-            )
-
-
-def _part(groups: list[dict[str, Any]]) -> None:
-    taken = set()
-    for group in groups:
-        lr = group["lr"]
-        if isinstance(lr, Tensor):
-            if lr.data_ptr() in taken:
-                group["lr"] = _kept(lr).requires_grad_(lr.requires_grad)
-            taken.add(group["lr"].data_ptr())
-
-
-def _kept(lr: Any) -> Any:
-    """A rate as it is now: plain, and apart from the optimizer's."""
-    if isinstance(lr, Tensor):
-        return lr.detach().clone()
-    try:
-        return number("lr", lr)
-    except TypeError:  # an optimizer's own sign, such as None
-        return lr
-
-
 class ScheduleLR(LRScheduler):
     """What :func:`scheduler` returns: a ``torch.optim.lr_scheduler.LRScheduler``.
 
@@ -163,13 +89,13 @@ class ScheduleLR(LRScheduler):
                 "schedule must be a schedule or a list with one for each parameter group, "
                 f"got {schedule!r}"
             )
-        self._plan = _plan(self.schedule)
+        self._shared = _shared(self.schedule)
         self.optimizer = optimizer
-        _check_tensors(optimizer.param_groups, self._rates(last_epoch + 1))
+        check_tensors(optimizer.param_groups, self._rates(last_epoch + 1))
         new = [group for group in optimizer.param_groups if "initial_lr" not in group]
         try:
             for group in new:
-                group["initial_lr"] = _kept(group["lr"])
+                group["initial_lr"] = current(group["lr"])
             super().__init__(optimizer, last_epoch)
         except BaseException:
             for group in new:
@@ -185,7 +111,7 @@ class ScheduleLR(LRScheduler):
     def _rates(self, step: int) -> list[float]:
         """The rate of each parameter group at a step."""
         groups = len(self.optimizer.param_groups)
-        distinct, which, factors = self._plan
+        distinct, which, factors = self._shared
         if which is not None and len(which) != groups:
             raise ValueError(
                 f"schedule must be one schedule or a list of {groups}, one for each parameter "
@@ -194,23 +120,21 @@ class ScheduleLR(LRScheduler):
         t = float(step) if step > 0 else 0.0  # SequentialLR has one wait at step -1
         each = [schedule.rate(NUMBERS, t) for schedule in distinct]
         for rate in each:
-            if type(rate) is not float or not 0.0 <= rate < _INFINITE:
+            if type(rate) is not float or not 0.0 <= rate < inf:
                 names = (f"the rate of {schedule!r} at step {step}" for schedule in distinct)
-                each = list(map(_checked, names, each))
+                each = list(map(checked, names, each))
                 break
         if which is None:
             return each * groups
         rates = each * groups if len(each) == 1 else [each[index] for index in which]
         products = list(map(mul, rates, factors))
-        if _INFINITE in products:
+        if inf in products:
             return [item.rate(NUMBERS, t) for item in cast(tuple[Schedule, ...], self.schedule)]
         return products
 
     def get_lr(self) -> list[float | Tensor]:
         """The rate of each parameter group at the present step."""
         return [*self._rates(self.last_epoch)]
-
-    _get_closed_form_lr = get_lr
 
     def get_last_lr(self) -> list[float | Tensor]:
         """The rate of each parameter group that this scheduler set last, as a float.
@@ -229,17 +153,17 @@ class ScheduleLR(LRScheduler):
         if epoch is not None:
             epoch = Whole(high=LAST_STEP)("epoch", epoch)
         groups = self.optimizer.param_groups
-        _check_tensors(groups, self._rates(self.last_epoch + 1 if epoch is None else epoch))
-        if self._plan[1] is not None:
-            _part(groups)
+        check_tensors(groups, self._rates(self.last_epoch + 1 if epoch is None else epoch))
+        if self._shared[1] is not None:
+            separate(groups)
         counts = self.last_epoch, self._step_count
         try:
-            with torch.inference_mode():  # as in _write()
+            with torch.inference_mode():  # as in write()
                 super().step(epoch)  # checks that optimizer.step() came first
         except BaseException:  # a warning that is an error
             self.last_epoch, self._step_count = counts
             raise
-        self._last_lr = [_kept(group["lr"]) for group in groups]
+        self._last_lr = [current(group["lr"]) for group in groups]
 
     def _go_to(self, step: int) -> None:
         """Set the rates of a step, faster than PyTorch's own ``step()``."""
@@ -247,8 +171,8 @@ class ScheduleLR(LRScheduler):
         groups = self.optimizer.param_groups
         for group in groups:
             if type(group["lr"]) is not float:
-                _write(groups, rates, apart=self._plan[1] is not None)
-                rates = [_kept(group["lr"]) for group in groups]
+                write(groups, rates, apart=self._shared[1] is not None)
+                rates = [current(group["lr"]) for group in groups]
                 break
         else:
             for group, rate in zip(groups, rates):  # noqa: B905 they are as many
@@ -260,10 +184,10 @@ class ScheduleLR(LRScheduler):
         """Give the group that was added last its rate. A list of schedules has none for it."""
         if isinstance(self.schedule, Schedule) and self.last_epoch >= 0:
             group = self.optimizer.param_groups[-1]
-            initial = _kept(group["lr"])
-            _write([group], self._rates(self.last_epoch)[-1:])
+            initial = current(group["lr"])
+            write([group], self._rates(self.last_epoch)[-1:])
             group.setdefault("initial_lr", initial)
-            self._last_lr = [*self._last_lr, _kept(group["lr"])]
+            self._last_lr = [*self._last_lr, current(group["lr"])]
 
     def state_dict(self) -> dict[str, Any]:
         """The steps done and the schedules, as plain values.
@@ -271,7 +195,7 @@ class ScheduleLR(LRScheduler):
         ``held`` is None, or the rates that the optimizer has where they are not this
         scheduler's: inside ``SequentialLR`` while it is another's turn, or set by hand.
         """
-        held = [_kept(group["lr"]) for group in self.optimizer.param_groups]
+        held = [current(group["lr"]) for group in self.optimizer.param_groups]
         return {
             "last_epoch": self.last_epoch,
             "_step_count": self._step_count,
@@ -295,7 +219,7 @@ class ScheduleLR(LRScheduler):
         # SequentialLR has a scheduler whose turn is yet to come wait at step -1.
         step = Whole(-1, LAST_STEP)("state_dict['last_epoch']", state_dict["last_epoch"])
         count = Whole()("state_dict['_step_count']", state_dict["_step_count"])
-        held = _HELD("state_dict['held']", state_dict["held"])
+        held = OrNone(Several(RATE))("state_dict['held']", state_dict["held"])
         try:
             saved = _restored(state_dict["schedule"])
         except (TypeError, ValueError) as error:
@@ -313,10 +237,10 @@ class ScheduleLR(LRScheduler):
                     f"state_dict['held'] must be None or {len(groups)} rates, one for each "
                     f"parameter group of the optimizer, got {len(held)}"
                 )
-            _check_tensors(groups, held)
+            check_tensors(groups, held)
         self._go_to(step)
         if held is not None:
-            _write(groups, held)
+            write(groups, held)
         self._step_count = count
 
 
@@ -359,14 +283,14 @@ def _described(schedule: Schedules) -> Any:
 
 def _restored(described: Any) -> Schedules:
     if isinstance(described, list | tuple):
-        return tuple(map(from_dict, described))
-    return from_dict(described)
+        return tuple(is_schedule("schedule", from_dict(item)) for item in described)
+    return is_schedule("schedule", from_dict(described))
 
 
-Plan = tuple[list[Schedule], list[int] | None, list[float]]
+Shared = tuple[list[Schedule], list[int] | None, list[float]]
 
 
-def _plan(schedule: Schedules) -> Plan:
+def _shared(schedule: Schedules) -> Shared:
     """The distinct schedules to compute, and for each group which of them and times what.
 
     Groups whose schedules are equal, or the same but for ``* factor``, share one computation.

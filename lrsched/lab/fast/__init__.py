@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from ..optimizers import SGD, Adam, Optimizer
 from ..stack import Stack
 
 if TYPE_CHECKING:
@@ -20,18 +21,20 @@ if TYPE_CHECKING:
 
 __all__ = ["loop"]
 
+RULES = (SGD, Adam, type(None))
 LAYERS = (nn.Linear, nn.BatchNorm1d, nn.Tanh, nn.ReLU, nn.Flatten)
 WIDEST = 64  # units: the matrices of wider layers are faster as batched products
 
 
-def loop(stack: Stack) -> "Loop | None":
+def loop(stack: Stack, rule: Optimizer | None = None) -> "Loop | None":
     """What trains the networks of a stack, compiled; None where they must train otherwise.
 
-    None if numba is not installed; if the networks are not on the CPU or not float32; if they
+    None if the optimizer, ``rule``, is neither SGD nor Adam (None: the networks are evaluated
+    only); if numba is not installed; if the networks are not on the CPU or not float32; if they
     have other layers than ``Linear``, ``Tanh``, ``ReLU``, ``Flatten`` and ``BatchNorm1d`` with
     running statistics; or if one is wider than 64 units.
     """
-    if not _supported(stack):
+    if type(rule) not in RULES or not _supported(stack):
         return None
     try:
         import llvmlite  # noqa: F401

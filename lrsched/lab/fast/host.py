@@ -251,10 +251,11 @@ class Threads:
 
 def _rule(optimizer: StackOptimizer) -> Rule:
     match optimizer.rule:
-        case SGD(momentum, decay, nesterov):
-            return Rule(False, momentum, 0.0, decay, nesterov, 0.0)
-        case Adam(beta1, beta2, eps, decay):
-            return Rule(True, beta1, beta2, decay, False, eps)
+        case SGD() as rule:
+            return Rule(False, rule.momentum, 0.0, rule.weight_decay, rule.nesterov, 0.0)
+        case Adam() as rule:
+            return Rule(True, rule.beta1, rule.beta2, rule.weight_decay, False, rule.eps)
+    raise TypeError(f"optimizer must be one that the loop was made for, got {optimizer.rule!r}")
 
 
 def _layers(stack: Stack) -> list[tuple[str, nn.Module]]:

@@ -9,7 +9,7 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.trial import Trial
 
-from ...arguments import AsFloat, Optional, Real, Whole
+from ...arguments import AsFloat, OrNone, Real, Whole
 from ..plain import plain
 
 __all__ = ["SearchError", "Study"]
@@ -62,7 +62,7 @@ class Study:
             )
         if not isinstance(self.pruner, BasePruner | None):
             raise TypeError(f"pruner must be one of Optuna's or None, got {self.pruner!r}")
-        most = Optional(Whole(low=1))("most", self.most)
+        most = OrNone(Whole(low=1))("most", self.most)
         if isinstance(self.sampler, Sized):
             values = len(self.sampler)
             most = values if most is None else most

@@ -1,0 +1,203 @@
+r"""Schedules that rise and fall: one class and one formula each.
+
+In the formulas :math:`t` is the step, counted from 0, and :math:`\eta_0` is ``base_lr``.
+Rates are learning rates, finite and at least 0; lengths are in steps and need not be whole.
+Every schedule raises TypeError for an argument of the wrong kind (a string, a bool in
+place of a number) and ValueError for one out of range; the errors named under *Raises*
+come on top of these.
+"""
+
+import math
+from dataclasses import KW_ONLY
+from typing import Annotated, Any, Literal
+
+from .arguments import Duration, DurationOrZero, Number, PositiveNumber, Rate, Real
+from .namespaces import Namespace
+from .schedule import Schedule
+from .shapes import between, geometric, progress, whole_periods
+
+__all__ = ["Cyclical", "OneCycle", "WarmupStableDecay"]
+
+
+class Cyclical(Schedule):
+    r"""A triangle wave, as PyTorch's ``CyclicLR`` (arXiv 1506.01186).
+
+    .. math:: \eta_t = \eta_0 + (\eta_1 - \eta_0) \, g_t
+        \min\left(\frac{u}{s_1}, \frac{s_1 + s_2 - u}{s_2}\right),
+        \quad u = t \bmod (s_1 + s_2)
+
+    The rate alone is cycled. ``CyclicLR`` by default also moves the momentum (or Adam's
+    first beta), against the rate: from 0.9 where the rate is lowest to 0.8 at its peak, in
+    place of the optimizer's own. To compare the two, pass it ``cycle_momentum=False``.
+
+    Args:
+        base_lr: the lowest rate, :math:`\eta_0`, where each cycle begins.
+        max_lr: the highest, :math:`\eta_1`, at least ``base_lr``.
+        step_size_up: the steps of the rise, :math:`s_1`.
+        step_size_down: the steps of the fall, :math:`s_2`; None: as many.
+        mode: what scales the triangle: "triangular", :math:`g_t = 1`; "triangular2",
+            :math:`g_t = 2^{-i}` in cycle :math:`i = 0, 1, \dots`; "exp_range",
+            :math:`g_t = \gamma^t`.
+        gamma: for "exp_range" alone, at least 0.
+
+    Raises:
+        ValueError: ``max_lr`` below ``base_lr``, or a gamma with another mode.
+
+    >>> Cyclical(0.1, 0.5, step_size_up=4)([0, 2, 4, 6, 8]).round(3)
+    array([0.1, 0.3, 0.5, 0.3, 0.1])
+    """
+
+    base_lr: Rate
+    max_lr: Rate
+    _: KW_ONLY
+    step_size_up: Duration
+    step_size_down: Duration | None = None
+    mode: Literal["triangular", "triangular2", "exp_range"] = "triangular"
+    gamma: Number = 1.0
+
+    @property
+    def formula(self) -> str:
+        scale = {"triangular": "", "triangular2": r"2^{-i} \,", "exp_range": r"\gamma^t \,"}
+        cycle = r", \quad i = \lfloor t / (s_1 + s_2) \rfloor" if self.mode == "triangular2" else ""
+        return (
+            rf"\eta_0 + (\eta_1 - \eta_0) \, {scale[self.mode]}"
+            r"\min\left(\frac{u}{s_1}, \frac{s_1 + s_2 - u}{s_2}\right),"
+            rf" \quad u = t \bmod (s_1 + s_2){cycle}"
+        )
+
+    def prepare(self) -> None:
+        if self.max_lr < self.base_lr:
+            raise ValueError(
+                f"Cyclical: max_lr must be at least base_lr={self.base_lr!r}, got {self.max_lr!r}"
+            )
+        if self.gamma != 1 and self.mode != "exp_range":
+            raise ValueError(
+                f"Cyclical: gamma goes with mode 'exp_range', got gamma={self.gamma!r} "
+                f"with mode {self.mode!r}"
+            )
+
+    def rate(self, xp: Namespace, t: Any) -> Any:
+        up = self.step_size_up
+        down = up if self.step_size_down is None else self.step_size_down
+        cycle = whole_periods(xp, t, up + down)
+        u = t - (up + down) * cycle
+        triangle = xp.maximum(xp.minimum(u / up, (up + down - u) / down), 0.0)
+        if self.mode == "triangular2":
+            triangle = triangle * 0.5**cycle
+        elif self.mode == "exp_range":
+            return self.base_lr + triangle * geometric(
+                xp, self.max_lr - self.base_lr, self.gamma, t
+            )
+        return between(self.base_lr, self.max_lr, triangle)
+
+
+class OneCycle(Schedule):
+    r"""One rise and one long fall, as PyTorch's ``OneCycleLR`` (arXiv 1708.07120).
+
+    .. math:: \eta_t = \begin{cases}
+        A(\eta_1 / d, \eta_1, t / b) & t \le b \\
+        A(\eta_1, \eta_1 / (d f), (t - b) / (T - 1 - b)) & t > b
+        \end{cases}, \quad b = q T - 1
+
+    with :math:`A(x, y, p)` half a cosine wave or a line from :math:`x` to :math:`y`. From
+    step :math:`T - 1` on the rate stays at its end, where PyTorch raises an error.
+
+    The rate alone is cycled. ``OneCycleLR`` by default also moves the momentum (or Adam's
+    first beta), against the rate: from 0.95 down to 0.85 at the peak and back to 0.95, in
+    place of the optimizer's own. To compare the two, pass it ``cycle_momentum=False``.
+
+    Args:
+        max_lr: the peak, :math:`\eta_1`.
+        total_steps: the steps of the whole training, :math:`T`.
+        pct_start: the share of them that belongs to the rise, :math:`q`, between 0 and 1.
+        anneal: "cos" or "linear".
+        div_factor: the peak over the first rate, :math:`d`, above 0.
+        final_div_factor: the first rate over the last, :math:`f`, above 0.
+
+    Raises:
+        ValueError: if ``pct_start * total_steps`` is not above 1, which leaves no rise.
+
+    >>> OneCycle(1.0, total_steps=11, pct_start=0.5, anneal="linear", div_factor=10)(4.5)
+    1.0
+    """
+
+    max_lr: Rate
+    total_steps: Duration
+    _: KW_ONLY
+    pct_start: Annotated[float, Real(low=0, low_excluded=True, high=1)] = 0.3
+    anneal: Literal["cos", "linear"] = "cos"
+    div_factor: PositiveNumber = 25.0
+    final_div_factor: PositiveNumber = 1e4
+
+    formula = (
+        r"\begin{cases} A(\eta_1 / d, \eta_1, t / b) & t \le b \\"
+        r" A(\eta_1, \eta_1 / (d f), (t - b) / (T - 1 - b)) & t > b \end{cases},"
+        r" \quad b = q T - 1"
+    )
+
+    def prepare(self) -> None:
+        if not self._peak > 0:
+            raise ValueError(
+                "OneCycle: pct_start * total_steps must be above 1, so that there are steps to "
+                f"rise in, got {self.pct_start!r} * {self.total_steps!r}"
+            )
+
+    @property
+    def _peak(self) -> float:
+        return self.pct_start * self.total_steps - 1
+
+    def rate(self, xp: Namespace, t: Any) -> Any:
+        first = self.max_lr / self.div_factor
+        last = first / self.final_div_factor
+        up = progress(xp, t, self._peak)
+        down = progress(xp, xp.maximum(t - self._peak, 0.0), self.total_steps - 1 - self._peak)
+        if self.anneal == "cos":
+            up, down = ((0.5 - 0.5 * xp.cos(math.pi * p)) for p in (up, down))
+        # Before the peak `down` is 0, after it `up` is 1: one formula for both phases.
+        return between(first, between(self.max_lr, last, down), up)
+
+    def falls_from(self) -> float | None:
+        return self._peak if self.final_div_factor * self.div_factor >= 1 else self.total_steps
+
+
+class WarmupStableDecay(Schedule):
+    r"""A rise, a plateau and a fall: the trapezoidal schedule (arXiv 2405.18392).
+
+    .. math:: \eta_t = \begin{cases}
+        \eta_0 \, t / w & t < w \\
+        \eta_0 & w \le t < w + p \\
+        \eta_0 + (\eta_1 - \eta_0) \min((t - w - p) / s, 1) & t \ge w + p
+        \end{cases}
+
+    Args:
+        base_lr: the rate of the plateau, :math:`\eta_0`.
+        warmup_steps: the steps of the linear rise from 0, :math:`w`; may be 0.
+        stable_steps: the steps of the plateau, :math:`p`; may be 0.
+        decay_steps: the steps of the linear fall, :math:`s`.
+        end_lr: the rate from then on, :math:`\eta_1`.
+
+    >>> trapezoid = WarmupStableDecay(0.1, warmup_steps=10, stable_steps=80, decay_steps=10)
+    >>> trapezoid([0, 5, 10, 90, 95, 100])
+    array([0.  , 0.05, 0.1 , 0.1 , 0.05, 0.  ])
+    """
+
+    base_lr: Rate
+    _: KW_ONLY
+    warmup_steps: DurationOrZero
+    stable_steps: DurationOrZero
+    decay_steps: Duration
+    end_lr: Rate = 0.0
+
+    formula = (
+        r"\begin{cases} \eta_0 \, t / w & t < w \\ \eta_0 & w \le t < w + p \\"
+        r" \eta_0 + (\eta_1 - \eta_0) \min((t - w - p) / s, 1) & t \ge w + p \end{cases}"
+    )
+
+    def rate(self, xp: Namespace, t: Any) -> Any:
+        since = xp.maximum(t - (self.warmup_steps + self.stable_steps), 0.0)
+        rate = between(self.base_lr, self.end_lr, progress(xp, since, self.decay_steps))
+        return rate * progress(xp, t, self.warmup_steps) if self.warmup_steps else rate
+
+    def falls_from(self) -> float | None:
+        rising = self.warmup_steps + self.stable_steps + self.decay_steps
+        return self.warmup_steps if self.end_lr <= self.base_lr else rising

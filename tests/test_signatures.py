@@ -1,0 +1,117 @@
+"""What readers see of the classes, and what they may write: signatures, help, keywords, names."""
+
+import dataclasses
+import inspect
+import pydoc
+import re
+import subprocess
+import sys
+
+import pytest
+
+import lrsched as L
+from drawn import CLASSES, EXAMPLES
+
+EVERY = sorted(CLASSES | {L.Plateau}, key=lambda cls: cls.__name__)
+ONE_OF_EACH = {type(example): example for example in [*EXAMPLES, L.Plateau(0.1, patience=3)]}
+# What may be written without its name: the rates and the length, and what is composed.
+POSITIONAL = {
+    "Clipped": ["schedule", "min_lr", "max_lr"], "Cosine": ["base_lr", "decay_steps"],
+    "CosineAnnealing": ["base_lr", "t_max"], "CosineRestarts": ["base_lr", "first_decay_steps"],
+    "Cyclical": ["base_lr", "max_lr"], "Linear": ["start_lr", "end_lr"],
+    "LinearCosine": ["base_lr", "decay_steps"], "MultiStep": ["base_lr", "milestones"],
+    "NoisyLinearCosine": ["base_lr", "decay_steps"], "OneCycle": ["max_lr", "total_steps"],
+    "PerEpoch": ["schedule", "steps_per_epoch"], "PiecewiseConstant": ["boundaries", "values"],
+    "Polynomial": ["base_lr", "decay_steps"], "Scaled": ["schedule", "factor"],
+    "Sequence": ["schedules", "boundaries"], "StepDecay": ["base_lr", "step_size"],
+    "Warmup": ["schedule", "warmup_steps"],
+}  # fmt: skip
+
+
+def by_kind(cls):
+    """The names of the arguments that may stand without theirs, and of those that may not."""
+    parameters = inspect.signature(cls).parameters.values()
+    return [
+        [p.name for p in parameters if p.kind is kind]
+        for kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    ]
+
+
+@pytest.mark.parametrize("cls", EVERY)
+def test_positional_arguments(cls):
+    positional, by_keyword = by_kind(cls)
+    assert positional == POSITIONAL.get(cls.__name__, ["base_lr"])
+    values = {name: getattr(ONE_OF_EACH[cls], name) for name in positional + by_keyword}
+    given = [values[name] for name in positional]
+    keywords = {name: values[name] for name in by_keyword}
+    assert cls(*given, **keywords) == cls(**values) == ONE_OF_EACH[cls]
+    for count in range(1, len(by_keyword) + 1):
+        surplus = [values[name] for name in by_keyword[:count]]
+        wanted = ", ".join(f"{n}={v!r}" for n, v in zip(by_keyword, surplus, strict=False))
+        names = ", ".join(by_keyword[:count])
+        message = f"{cls.__name__}: {names} must be given by keyword, as {wanted}"
+        with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+            cls(*given, *surplus)
+    with pytest.raises(TypeError):
+        cls(*given, *values.values())
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: L.Cosine(0.3, 0.01, 20), "Cosine: end_lr must be given by keyword, as end_lr=20"),
+        (lambda: L.Linear(0.1, 10, 0.001), "Linear: decay_steps .*, as decay_steps=0.001"),
+        (lambda: L.Constant(0.1).warmup(5, 0.1), r"warmup\(\): start_lr .*, as start_lr=0.1"),
+        (lambda: L.Constant(0.1).warmup(5, 0.1, "constant"), "start_lr=0.1, shape='constant'"),
+        (lambda: L.Constant(0.1).per_epoch(5, True), r"per_epoch\(\): smooth .*, as smooth=True"),
+        (lambda: L.Constant(0.1).warmup(), "missing .* 'warmup_steps'"),
+        (lambda: L.Cosine(0.3), "missing .* 'decay_steps'"),
+    ],
+)
+def test_what_the_refusal_says(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("cls", EVERY)
+def test_signature_and_help_are_plain(cls):
+    text = pydoc.plain(pydoc.render_doc(cls))
+    signature = str(inspect.signature(cls))
+    assert f"{cls.__name__}{signature.removesuffix(' -> None')}" in text
+    for shown in (text, signature, str(inspect.signature(cls.__init__))):
+        assert "Annotated" not in shown
+        assert "AsFloat" not in shown
+        assert "KW_ONLY" not in shown
+    documented = cls.__doc__.partition("Args:")[2]
+    for field in dataclasses.fields(cls):
+        if field.init:
+            assert re.search(rf"\b{field.name}[,:]", documented), field.name
+
+
+@pytest.mark.parametrize(
+    ("cls", "signature"),
+    [
+        (L.Cosine, "(base_lr: float, decay_steps: float, *, end_lr: float = 0.0) -> None"),
+        (L.Clipped, "(schedule: lrsched.schedule.Schedule, min_lr: float = 0.0, "
+                    "max_lr: float | None = None) -> None"),
+        (L.MultiStep, "(base_lr: float, milestones: tuple[float, ...], *, gamma: float = 0.1) "
+                      "-> None"),
+    ],
+)  # fmt: skip
+def test_signatures(cls, signature):
+    assert str(inspect.signature(cls)) == signature
+
+
+def test_names_of_the_package():
+    """Only what is meant for users; a fresh process, where no test has loaded more."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import lrsched as L, lrsched.pytorch; print(*dir(L))"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    modules = ["arguments", "plotting", "pytorch"]
+    assert done.stdout.split() == sorted([*L.__all__, *modules, "__version__"])
+    assert {"Cosine", "Plateau", "Schedule", "from_dict"} < set(L.__all__)
+    assert all(hasattr(L, name) for name in dir(L))
+    assert re.match(r"\d+\.\d+", L.__version__)
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = L.nothing
