@@ -6,11 +6,8 @@ import dataclasses
 import functools
 import itertools
 import os
-import random
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pandas as pd
@@ -23,7 +20,8 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 import lrsched as L
 import lrsched.pytorch
-from killed import ONE_THREAD, ROOT, Stopped, alive, ended, forking, number, start, stop_after
+import trained
+from killed import ONE_THREAD, ROOT, Stopped, ended, killed_until_done, start, stop_after
 from lrsched import lab
 from lrsched.lab import (
     SGD,
@@ -837,71 +835,12 @@ def test_memory_of_thousands_of_networks():
 
 # Checkpoints
 
-# What a child does; the checkpoint "-": none.
-PARENT = """
-import torch
-import lrsched as L
-from lrsched import lab
 
-torch.set_num_threads(1)
-networks = {str(norm): (lambda norm=norm: lab.mlp(norm=norm)) for norm in (None, "before", "after")}
-schedules = {
-    "low": 0.01, "huge": 1e30, "cosine": L.Cosine(0.1, 30).warmup(5),
-    "plateau": L.Plateau(0.1, 0.5, 0, 0.3),
-}
-data = lab.polynomial(samples=300, validation=50, test=50)
-
-def work(checkpoint, result):
-    table = lab.sweep(
-        networks, schedules, 3, data, epochs=6, batch_size=20, group=3,
-        optimizer=lab.SGD(0.5), checkpoint=None if checkpoint == "-" else checkpoint,
-        checkpoint_seconds=0,
-    )
-    table.to_pickle(result)
-"""
-
-
-@pytest.fixture(scope="module")
-def parent():
-    with forking(PARENT) as process:
-        yield process
-
-
-def test_killed_at_any_moment(parent, tmp_path):
-    """At random, and in the middle of writing, in turn, each time after some states were kept."""
-    assert ended(parent, start(parent, "-", tmp_path / "whole")) == 0
-    folder = tmp_path / "kept"
-    folder.mkdir()
-    file, result = folder / "run.checkpoint", tmp_path / "resumed"
-    kills = states = 0
-    for attempt in itertools.count():
-        assert attempt < 100
-        child, before, changes = start(parent, file, result), number(file), 0
-        last = before
-        while alive(child) and changes < 3:
-            if number(file) != last:
-                last, changes = number(file), changes + 1
-            time.sleep(0.0002)
-        if attempt % 2:
-            while alive(child) and all(path == file for path in folder.iterdir()):
-                time.sleep(0.0002)
-        else:
-            time.sleep(random.uniform(0, 0.02))
-        with contextlib.suppress(ProcessLookupError):  # it came to its end
-            os.kill(child, signal.SIGKILL)
-        code = ended(parent, child)
-        for path in folder.iterdir():
-            if path != file:
-                path.unlink()
-        if code == 0:
-            if kills >= 3 and states >= 2:
-                break
-            file.unlink()  # too quick for us: from the beginning
-            kills = states = 0
-            continue
-        assert code == -signal.SIGKILL
-        kills += 1
-        states += number(file) != before  # it goes on from states, not from the start alone
+def test_killed_at_any_moment(tmp_path):
+    assert ended(start(trained.sweep, None, tmp_path / "whole")) == 0
+    (tmp_path / "kept").mkdir()
+    file, result = tmp_path / "kept" / "run.checkpoint", tmp_path / "resumed"
+    killed_until_done(trained.sweep, file, result, pause=0.02, states=3)
     whole, resumed = (pd.read_pickle(path) for path in (tmp_path / "whole", result))
     assert len(whole) == 3 * 4 * 3 * 6
     assert whole.groupby("schedule").diverged.any().to_dict() == {
