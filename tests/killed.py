@@ -1,93 +1,117 @@
-"""Children that are killed at any moment, and trainings that end after some epochs."""
+"""Children that are killed at any moment, and trainings that end after some epochs.
+
+A child is forked from a server of multiprocessing's that has imported all once. So it starts in
+milliseconds, where a fresh process would take seconds to import PyTorch.
+"""
 
 import collections
-import contextlib
+import itertools
+import multiprocessing
 import os
-import subprocess
-import sys
+import random
+import signal
+import time
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 ONE_THREAD = {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
+PLACES = (ROOT, ROOT / "tests", ROOT / "tests" / "search")
 
-# For each line "start WORDS" of its input it starts a child that calls ``work`` with the words,
-# and writes its id; for a line "ended ID" it waits for that child and writes how it ended. A fork
-# takes milliseconds where a fresh process would take seconds to import PyTorch.
-FORKING = """
-import contextlib, os, signal, sys, time
-
-codes = {}
-
-def reap(*_):
-    with contextlib.suppress(ChildProcessError):
-        while (found := os.waitpid(-1, os.WNOHANG))[0]:
-            codes[found[0]] = os.waitstatus_to_exitcode(found[1])
-
-signal.signal(signal.SIGCHLD, reap)
-print("ready", flush=True)
-for line in sys.stdin:
-    command, *words = line.split()
-    if command == "ended":
-        while int(*words) not in codes:
-            time.sleep(0.0005)
-        print(codes.pop(int(*words)), flush=True)
-        continue
-    child = os.fork()
-    if not child:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        work(*words)
-        os._exit(0)
-    print(child, flush=True)
-"""
+_SERVER = multiprocessing.get_context("forkserver")
+# What children run, and what takes long to import.
+_SERVER.set_forkserver_preload(["searched", "trained", "psycopg"])
 
 
-@contextlib.contextmanager
-def forking(program):
-    """A process that starts children; the program defines what they do: ``work``."""
-    with subprocess.Popen(
-        [sys.executable, "-c", program + FORKING],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        bufsize=1,
-        env=os.environ | ONE_THREAD,
-        cwd=ROOT,
-    ) as process:
-        assert process.stdout.readline() == "ready\n"
-        yield process
-        process.stdin.close()
+def start(function, *arguments):
+    """Call a function of a module in a child: a ``multiprocessing.Process``."""
+    child = _SERVER.Process(target=function, args=arguments, daemon=True)
+    with pytest.MonkeyPatch.context() as patch:  # the first child starts the server
+        patch.setenv("PYTHONPATH", os.pathsep.join(map(str, PLACES)))
+        for name, value in ONE_THREAD.items():
+            patch.setenv(name, value)
+        child.start()
+    return child
 
 
-def start(parent, *words):
-    """Start a child; the id of its process."""
-    print("start", *words, file=parent.stdin, flush=True)
-    return int(parent.stdout.readline())
-
-
-def ended(parent, child):
+def ended(child):
     """Wait for a child; its exit code, negative if it was killed."""
-    print("ended", child, file=parent.stdin, flush=True)
-    return int(parent.stdout.readline())
+    child.join(120)
+    return child.exitcode
 
 
-def alive(child):
-    try:
-        os.kill(child, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def kill(child):
+    """Kill a child if it still lives; how it ended."""
+    child.kill()
+    return ended(child)
 
 
-def number(file):
+def killed_until_done(function, file, *arguments, pause=0.1, states=0):
+    """Call a function in children that are killed, until one comes to its end.
+
+    The function keeps its state in the file, its first argument. A child is killed at random,
+    while it writes, and soon after, in turn, when it has kept so many states.
+    """
+    kills = resumed = 0
+    for attempt in itertools.count():
+        assert attempt < 200
+        before = version(file)
+        child = start(function, file, *arguments)
+        _wait(child, file, states)
+        if attempt % 3 == 1:
+            while child.is_alive() and all(path == file for path in file.parent.iterdir()):
+                time.sleep(0.0002)
+        else:
+            if attempt % 3:
+                _wait(child, file, 1)
+            time.sleep(random.uniform(0, pause))
+        code = kill(child)
+        for path in file.parent.iterdir():
+            if path != file:
+                path.unlink()
+        if code == 0 and kills >= 3 and resumed >= 2:
+            return
+        if code == 0:  # too quick for us: from the beginning
+            file.unlink()
+            kills = resumed = 0
+            continue
+        assert code == -signal.SIGKILL
+        kills += 1
+        resumed += version(file) != before  # the next goes on from a state, not from the start
+
+
+def _wait(child, file, states):
+    """Until the child has kept so many states, or has come to its end."""
+    last = version(file)
+    while states and child.is_alive():
+        if version(file) != last:
+            last, states = version(file), states - 1
+        time.sleep(0.0002)
+
+
+def version(file):
     """Another one for each file of this name: what was the number of one is used again."""
     if not file.exists():
         return None
-    found = file.stat()
-    return found.st_ino, found.st_mtime_ns
+    status = file.stat()
+    return status.st_ino, status.st_mtime_ns
 
 
 class Stopped(Exception):
     pass
+
+
+class Epochs:
+    """Counts the epochs of groups; the one after the last ends the training. An ``after_epoch``."""
+
+    def __init__(self, last=None):
+        self.last, self.count = last, 0
+
+    def __call__(self, *_):
+        if self.count == self.last:
+            raise Stopped
+        self.count += 1
 
 
 def stop_after(monkeypatch, group_class, epochs, error=Stopped):

@@ -8,11 +8,11 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from lrsched.lab.models import Stack
 from torch import nn
 
 from lrsched import lab
 from lrsched.lab import lenet
-from lrsched.lab.models import Stack
 
 DOUBLE = torch.float64
 

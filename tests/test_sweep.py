@@ -6,11 +6,8 @@ import dataclasses
 import functools
 import itertools
 import os
-import random
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pandas as pd
@@ -23,14 +20,15 @@ from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
 import lrsched as L
 import lrsched.pytorch
-from killed import ONE_THREAD, ROOT, Stopped, alive, ended, forking, number, start, stop_after
+import trained
+from killed import ONE_THREAD, ROOT, Stopped, ended, killed_until_done, start, stop_after
 from lrsched import lab
 from lrsched.lab import (
     SGD,
     Adam,
     Regression,
     Rows,
-    fast,
+    compiled,
     mlp,
     optimizers,
     polynomial,
@@ -38,7 +36,6 @@ from lrsched.lab import (
     sweeps,
 )
 from lrsched.lab.checkpoints import CheckpointError
-from lrsched.lab.fast.host import Loop
 
 LOSSES = ["batch_loss", "train_loss", "precise_loss", "validation_loss", "test_loss"]
 COLUMNS = ["network", "schedule", "seed", "epoch", "rate", *LOSSES, "diverged"]
@@ -71,14 +68,14 @@ NORMS = {str(norm): maker(depth=2, norm=norm) for norm in (None, "before", "afte
 def engine(request, monkeypatch):
     """Each of the two ways in which a sweep may be computed, in turn; its name."""
     if request.param == "batched":
-        monkeypatch.setattr(fast, "loop", lambda stack: None)
+        monkeypatch.setattr(compiled, "supported", lambda stack: False)
     return request.param
 
 
 @pytest.fixture
 def batched(monkeypatch):
     """Sweeps as on a GPU: by batched products, whose groups are measured."""
-    monkeypatch.setattr(fast, "loop", lambda stack: None)
+    monkeypatch.setattr(compiled, "supported", lambda stack: False)
 
 
 BOTH_ENGINES = pytest.mark.usefixtures("engine")
@@ -261,9 +258,9 @@ def test_optimizers(optimizer):
 
 SCHEDULES = {
     "cosine": L.Cosine(0.1, 9).warmup(3),
-    "steps": L.StepDecay(0.1, 5, gamma=0.5),
-    "per epoch": L.Exponential(0.1, decay_rate=0.7).per_epoch(4),
-    "cyclical": L.Cyclical(0.01, 0.1, step_size_up=3),
+    "steps": L.StepDecay(0.1, 5, 0.5),
+    "per epoch": L.Exponential(0.1, 0.7).per_epoch(4),
+    "cyclical": L.Cyclical(0.01, 0.1, 3),
     "by hand": L.PiecewiseConstant([4, 8], [0.0, 0.1, 0.02]),
 }
 
@@ -284,10 +281,10 @@ def test_schedules_over_steps(by):
 
 
 PLATEAUS = {
-    "often": L.Plateau(0.2, factor=0.5, patience=0, threshold=0.1),
-    "cooldown": L.Plateau(0.1, factor=0.3, patience=0, threshold=0.2, cooldown=2),
-    "patient": L.Plateau(0.1, factor=0.1, patience=1, threshold=0.2, min_lr=0.005),
-    "max": L.Plateau(0.1, factor=0.5, patience=1, threshold=0.01, mode="max", threshold_mode="abs"),
+    "often": L.Plateau(0.2, 0.5, 0, 0.1),
+    "cooldown": L.Plateau(0.1, 0.3, 0, 0.2, cooldown=2),
+    "patient": L.Plateau(0.1, 0.1, 1, 0.2, min_lr=0.005),
+    "max": L.Plateau(0.1, 0.5, 1, 0.01, mode="max", threshold_mode="abs"),
 }
 
 
@@ -319,7 +316,7 @@ def test_plateau(watch):
 
 
 def test_a_plateau_is_taken_as_at_its_start():
-    plateau = L.Plateau(0.1, factor=0.5, patience=0, threshold=0.3)
+    plateau = L.Plateau(0.1, 0.5, 0, 0.3)
     used = dataclasses.replace(plateau)
     for _ in range(5):
         used.update(1.0)
@@ -509,9 +506,8 @@ def test_a_diverging_run_leaves_the_others_alone(norm, optimizer):
     def beside(rate, plateau):
         """The others, and whether these two diverge."""
         schedules = {
-            "low": 0.001, "two": rate, "high": 0.02,
-            "plateau": L.Plateau(0.01, factor=0.5, patience=0, threshold=0.1),
-            "two, plateau": L.Plateau(plateau, factor=0.9, patience=0),
+            "low": 0.001, "two": rate, "high": 0.02, "plateau": L.Plateau(0.01, 0.5, 0, 0.1),
+            "two, plateau": L.Plateau(plateau, 0.9, 0),
         }  # fmt: skip
         said = {"epochs": 4, "batch_size": 8, "optimizer": optimizer, "group": 15}
         table = sweep(networks, schedules, 3, DATA, **said)
@@ -678,7 +674,7 @@ def test_attrs(optimizer):
 
 
 def test_rate_is_that_of_the_last_update():
-    schedule = L.Linear(0.0, 0.011, decay_steps=11)
+    schedule = L.Linear(0.0, 0.011, 11)
     table = sweep(NORMS, {"a": schedule}, 1, DATA, epochs=3, batch_size=8)
     assert table.rate.tolist() == 3 * [float(schedule(step)) for step in (3, 7, 11)]
 
@@ -704,16 +700,16 @@ def test_applied_rates_are_checked(monkeypatch, step, schedule):
 @pytest.mark.parametrize("schedule", [L.Cosine(0.1, 20), L.Plateau(0.1)], ids=["cosine", "plateau"])
 def test_applied_rates_are_checked_where_compiled(monkeypatch, step, schedule):
     """One run, one update, in the last digit of float32."""
-    real = Loop.train
+    real = compiled.train
 
-    def another(loop, optimizer, inputs, targets, orders, seed_of, rates, *arguments):
+    def another(stack, optimizer, inputs, targets, orders, seed_of, rates, *arguments):
         place = step - 1 - optimizer.steps
         if place in range(len(rates)):
             rates = rates.float()
             rates[place, 1] = torch.nextafter(rates[place, 1], torch.tensor(1.0))
-        return real(loop, optimizer, inputs, targets, orders, seed_of, rates, *arguments)
+        return real(stack, optimizer, inputs, targets, orders, seed_of, rates, *arguments)
 
-    monkeypatch.setattr(Loop, "train", another)
+    monkeypatch.setattr(compiled, "train", another)
     with pytest.raises(AssertionError, match="other rates were applied than planned"):
         sweep({"n": NORMS["None"]}, {"a": schedule}, 2, DATA, epochs=3, batch_size=8, group=2)
 
@@ -767,8 +763,8 @@ def test_the_fastest_size_is_taken(monkeypatch):
 def test_what_is_compiled(monkeypatch):
     """Small networks on little data: else the memory of a block would be large, and slow."""
     used = []
-    real = Loop.train
-    monkeypatch.setattr(Loop, "train", lambda *given: used.append(1) or real(*given))
+    real = compiled.train
+    monkeypatch.setattr(compiled, "train", lambda *given: used.append(1) or real(*given))
 
     def compiles(make, data=DATA):
         used.clear()
@@ -839,71 +835,12 @@ def test_memory_of_thousands_of_networks():
 
 # Checkpoints
 
-# What a child does; the checkpoint "-": none.
-PARENT = """
-import torch
-import lrsched as L
-from lrsched import lab
 
-torch.set_num_threads(1)
-networks = {str(norm): (lambda norm=norm: lab.mlp(norm=norm)) for norm in (None, "before", "after")}
-schedules = {
-    "low": 0.01, "huge": 1e30, "cosine": L.Cosine(0.1, 30).warmup(5),
-    "plateau": L.Plateau(0.1, factor=0.5, patience=0, threshold=0.3),
-}
-data = lab.polynomial(samples=300, validation=50, test=50)
-
-def work(checkpoint, result):
-    table = lab.sweep(
-        networks, schedules, 3, data, epochs=6, batch_size=20, group=3,
-        optimizer=lab.SGD(0.5), checkpoint=None if checkpoint == "-" else checkpoint,
-        checkpoint_seconds=0,
-    )
-    table.to_pickle(result)
-"""
-
-
-@pytest.fixture(scope="module")
-def parent():
-    with forking(PARENT) as process:
-        yield process
-
-
-def test_killed_at_any_moment(parent, tmp_path):
-    """At random, and in the middle of writing, in turn, each time after some states were kept."""
-    assert ended(parent, start(parent, "-", tmp_path / "whole")) == 0
-    folder = tmp_path / "kept"
-    folder.mkdir()
-    file, result = folder / "run.checkpoint", tmp_path / "resumed"
-    kills = states = 0
-    for attempt in itertools.count():
-        assert attempt < 100
-        child, before, changes = start(parent, file, result), number(file), 0
-        last = before
-        while alive(child) and changes < 3:
-            if number(file) != last:
-                last, changes = number(file), changes + 1
-            time.sleep(0.0002)
-        if attempt % 2:
-            while alive(child) and all(path == file for path in folder.iterdir()):
-                time.sleep(0.0002)
-        else:
-            time.sleep(random.uniform(0, 0.02))
-        with contextlib.suppress(ProcessLookupError):  # it came to its end
-            os.kill(child, signal.SIGKILL)
-        code = ended(parent, child)
-        for path in folder.iterdir():
-            if path != file:
-                path.unlink()
-        if code == 0:
-            if kills >= 3 and states >= 2:
-                break
-            file.unlink()  # too quick for us: from the beginning
-            kills = states = 0
-            continue
-        assert code == -signal.SIGKILL
-        kills += 1
-        states += number(file) != before  # it goes on from states, not from the start alone
+def test_killed_at_any_moment(tmp_path):
+    assert ended(start(trained.sweep, None, tmp_path / "whole")) == 0
+    (tmp_path / "kept").mkdir()
+    file, result = tmp_path / "kept" / "run.checkpoint", tmp_path / "resumed"
+    killed_until_done(trained.sweep, file, result, pause=0.02, states=3)
     whole, resumed = (pd.read_pickle(path) for path in (tmp_path / "whole", result))
     assert len(whole) == 3 * 4 * 3 * 6
     assert whole.groupby("schedule").diverged.any().to_dict() == {
@@ -918,8 +855,7 @@ def test_killed_at_any_moment(parent, tmp_path):
 # Two groups of three runs for each of two networks, three epochs: twelve epochs of groups.
 KEPT = {
     "networks": {"plain": NORMS["None"], "normal": NORMS["before"]},
-    "schedules": {"steps": L.StepDecay(0.1, 5, gamma=0.5),
-    "plateau": L.Plateau(0.1, factor=0.5, patience=0, threshold=0.3),
+    "schedules": {"steps": L.StepDecay(0.1, 5, 0.5), "plateau": L.Plateau(0.1, 0.5, 0, 0.3),
                   "broken": L.PiecewiseConstant([3.5], [0.01, 1e30])},
     "seeds": 2,
     "data": DATA,
@@ -1041,13 +977,7 @@ def half_done(tmp_path_factory):
         ({"seeds": 3}, "runs: "),
         ({"seeds": [1, 0]}, "runs: "),
         ({"schedules": KEPT["schedules"] | {"steps": 0.1}}, "runs: "),
-        (
-            {
-                "schedules": KEPT["schedules"]
-                | {"plateau": L.Plateau(0.1, factor=0.5, patience=0, threshold=0.2)}
-            },
-            "runs: ",
-        ),
+        ({"schedules": KEPT["schedules"] | {"plateau": L.Plateau(0.1, 0.5, 0, 0.2)}}, "runs: "),
         ({"schedules": {f"{k}!": s for k, s in KEPT["schedules"].items()}}, "runs: "),
         ({"schedules": [0.1, 0.2, 0.3]}, "runs: "),
     ],

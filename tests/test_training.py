@@ -13,13 +13,13 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from lrsched.lab.history import METRICS
 from torch import nn
 
 import drawn
 import lrsched as L
 from lrsched.lab import SGD, Adam, Run, digits, fastest, lenet, train, training
 from lrsched.lab.data import Split
-from lrsched.lab.history import METRICS
 from lrsched.lab.optimizers import StackOptimizer
 from lrsched.pytorch import scheduler, set_rate
 

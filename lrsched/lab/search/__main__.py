@@ -1,7 +1,6 @@
 """The command: start a worker."""
 
 import argparse
-import importlib
 import os
 import re
 import signal
@@ -12,7 +11,7 @@ from typing import Any, NoReturn
 
 from ..fashion import DataError
 from .storage import TROUBLE, open_storage
-from .study import SearchError, Study
+from .study import SearchError, named
 from .worker import values, work
 
 JOURNAL = "studies.journal"
@@ -82,26 +81,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         for each, handler in before.items():
             signal.signal(each, handler)
-
-
-def named(name: str) -> Study:
-    """The study that ``module:attribute`` is, or makes when it is called.
-
-    Raises SearchError if there is none.
-    """
-    module, _, attribute = name.partition(":")
-    if not module or not attribute.isidentifier():
-        raise SearchError(
-            f"--study must be module:attribute, such as lrsched.book.studies:grid, got {name!r}"
-        )
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-        found = found if isinstance(found, Study) or not callable(found) else found()
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise SearchError(f"--study {name!r} gives no Study: {error}") from error
-    if not isinstance(found, Study):
-        raise SearchError(f"--study {name!r} must be a lrsched.lab.search.Study, got {found!r}")
-    return found
 
 
 def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:

@@ -47,17 +47,16 @@ def shown(address: str) -> str:
     """
     if not is_database(address):
         return "***" if re.search(r"[@?&=;]", address) else address
-    if found := _DATABASE.fullmatch(address):
-        return f"{found['scheme']}://{found['host']}/{found['name'] or ''}"
+    if parts := _DATABASE.fullmatch(address):
+        return f"{parts['scheme']}://{parts['host']}/{parts['name'] or ''}"
     scheme = address.partition("://")[0]
     return f"{scheme if re.fullmatch(r'[a-z][a-z0-9+-]*', scheme) else ''}://***"
 
 
 def why(error: BaseException) -> str:
     """What went wrong with a database, without the words of its driver."""
-    cause = error if hasattr(error, "orig") else error.__cause__ or error
-    said = getattr(cause, "orig", None) or cause
+    raised = getattr(error, "orig", None) or error  # where SQLAlchemy has the driver's own error
     for words, reason in _REASONS.items():
-        if re.search(words, str(said).lower()):
+        if re.search(words, str(raised).lower()):
             return reason
-    return f"its driver raised {type(said).__name__}"
+    return f"its driver raised {type(raised).__name__}"

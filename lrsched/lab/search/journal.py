@@ -124,9 +124,9 @@ class Journal(BaseJournalBackend):
                 os.link(self._path, self._lock)
                 return
             with suppress(FileNotFoundError):  # it has just been released
-                found = os.lstat(self._lock)
-                if (found.st_ino, found.st_mtime_ns) != seen:
-                    seen, since = (found.st_ino, found.st_mtime_ns), time.monotonic()
+                lock = os.lstat(self._lock)
+                if (lock.st_ino, lock.st_mtime_ns) != seen:
+                    seen, since = (lock.st_ino, lock.st_mtime_ns), time.monotonic()
                 if self._is_ours(file) or time.monotonic() - since > GRACE:
                     os.unlink(self._lock)
                 else:

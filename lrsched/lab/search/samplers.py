@@ -202,7 +202,7 @@ class ByIndex(BaseSampler):
 
 def sampler_of(samplers: Callable[[int], BaseSampler], index: int) -> BaseSampler:
     """The sampler for this index, checked."""
-    found = samplers(index)
-    if not isinstance(found, BaseSampler):
-        raise SearchError(f"sampler must give one of Optuna's, got {found!r} for index {index}")
-    return found
+    sampler = samplers(index)
+    if not isinstance(sampler, BaseSampler):
+        raise SearchError(f"sampler must give one of Optuna's, got {sampler!r} for index {index}")
+    return sampler

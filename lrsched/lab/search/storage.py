@@ -6,13 +6,14 @@ import re
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import optuna
 import sqlalchemy
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
 from .address import is_database, shown, why
@@ -34,6 +35,10 @@ class Storage(BaseStorage):
         """The same, as it is now: an interrupt may have left a journal half-read."""
         return self
 
+    def trouble(self) -> str:
+        """What went wrong last, where Optuna says no more than that something did."""
+        return "it gives no reason"
+
 
 class _JournalStorage(Storage, JournalStorage):
     def __init__(self, path: str, address: str) -> None:
@@ -45,7 +50,18 @@ class _JournalStorage(Storage, JournalStorage):
 
 
 class _Database(Storage, RDBStorage):
-    pass
+    def __init__(self, address: str, settings: dict[str, Any]) -> None:
+        template = address.replace("{", "{{").replace("}", "}}")  # Optuna formats it
+        super().__init__(template, settings, skip_compatibility_check=True)
+        self.address = address
+        self._raised: BaseException | None = None  # by the driver, the last time
+        sqlalchemy.event.listen(self.engine, "handle_error", self._keep)
+
+    def _keep(self, context: ExceptionContext) -> None:
+        self._raised = context.original_exception
+
+    def trouble(self) -> str:
+        return why(self._raised) if self._raised else super().trouble()
 
 
 def open_storage(address: str | os.PathLike[str]) -> BaseStorage:
@@ -140,24 +156,26 @@ def _open_database(address: str) -> Storage:
         ) from error
     except Exception as error:
         raise SearchError(f"cannot be reached: {why(error)}") from error
-    template = address.replace("{", "{{").replace("}", "}}")  # Optuna formats it
-    for attempt in range(5):
-        try:
-            storage = _Database(template, settings, skip_compatibility_check=True)
-            break
-        except (DBAPIError, StorageInternalError) as error:  # others make the tables right now
-            if attempt == 4:
-                raise SearchError(f"cannot be used: {why(error)}") from error
-            time.sleep(0.2 * 2**attempt)
-    found, wanted = storage.get_current_version(), storage.get_head_version()
-    if found != wanted:
+    storage = _with_tables(address, settings)
+    version, wanted = storage.get_current_version(), storage.get_head_version()
+    if version != wanted:
         storage.engine.dispose()
         raise SearchError(
-            f"has tables of version {found}, and Optuna {optuna.__version__} has {wanted}: "
+            f"has tables of version {version}, and Optuna {optuna.__version__} has {wanted}: "
             "use the newer Optuna, after `optuna storage upgrade` if the tables are older"
         )
-    storage.address = address
     return storage
+
+
+def _with_tables(address: str, settings: dict[str, Any]) -> _Database:
+    for pause in (0.2, 0.4, 0.8, 1.6):
+        with suppress(DBAPIError, StorageInternalError):  # others make the tables right now
+            return _Database(address, settings)
+        time.sleep(pause)
+    try:
+        return _Database(address, settings)
+    except (DBAPIError, StorageInternalError) as error:
+        raise SearchError(f"cannot be used: {why(error)}") from error
 
 
 @contextmanager

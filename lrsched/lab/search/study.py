@@ -1,5 +1,6 @@
 """A search, as each of its workers must know it."""
 
+import importlib
 import json
 from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from optuna.trial import Trial
 from ...arguments import AsFloat, OrNone, Real, Whole
 from ..plain import plain
 
-__all__ = ["SearchError", "Study"]
+__all__ = ["SearchError", "Study", "named"]
 
 Objective = Callable[[Trial], float]
 
@@ -78,6 +79,26 @@ class Study:
         if self.most is not None and trials > self.most:
             raise ValueError(f"{name} must be at most {self.most} in this study, got {trials}")
         return trials
+
+
+def named(name: str) -> Study:
+    """The study that ``module:attribute`` is, or makes when it is called.
+
+    Raises SearchError if there is none.
+    """
+    module, _, attribute = name.partition(":")
+    if not module or not attribute.isidentifier():
+        raise SearchError(
+            f"--study must be module:attribute, such as lrsched.book.studies:grid, got {name!r}"
+        )
+    try:
+        study = getattr(importlib.import_module(module), attribute)
+        study = study if isinstance(study, Study) or not callable(study) else study()
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise SearchError(f"--study {name!r} gives no Study: {error}") from error
+    if not isinstance(study, Study):
+        raise SearchError(f"--study {name!r} must be a lrsched.lab.search.Study, got {study!r}")
+    return study
 
 
 def _settings(settings: Any) -> dict[str, Any]:

@@ -38,16 +38,16 @@ def counted(trials: Sequence[FrozenTrial], wanted: int) -> dict[int, int]:
 
     These are the first so many trials, and of each that failed the first that repeats it.
     """
-    found: dict[int, int] = {}
+    indices: dict[int, int] = {}
     repeated: set[int] = set()
     first = 0
     for trial in trials:
         before = repeats(trial)
         if before == []:
             if first < wanted:
-                found[trial.number] = first
+                indices[trial.number] = first
             first += 1
-        elif before and before[-1] in found and before[-1] not in repeated:
-            found[trial.number] = found[before[-1]]
+        elif before and before[-1] in indices and before[-1] not in repeated:
+            indices[trial.number] = indices[before[-1]]
             repeated.add(before[-1])
-    return found
+    return indices

@@ -1,33 +1,29 @@
 """One of those who work at a study."""
 
 import math
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import optuna
-from optuna.exceptions import DuplicatedStudyError, UpdateFinishedTrialError
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.study import Study as OptunaStudy
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
 
 from ...arguments import number
-from .address import shown, why
+from .address import shown
+from .joining import Say, join
 from .samplers import ByIndex, sampler_of
+from .signs import Watch, signs_of_life
 from .storage import TROUBLE, Storage, StorageError, quiet
 from .study import SearchError, Study
-from .trials import FAILED, REPEATS, SIGN, begin, counted, repeats
+from .trials import FAILED, SIGN, begin, counted, repeats
 
 __all__ = ["values", "work"]
 
 RETRIES = 3
-MAKING = 2.0  # seconds that the maker of a study may take until its settings are there
-
-Say = Callable[[str], object]
 
 
 def work(
@@ -77,16 +73,17 @@ def work(
         raise TypeError(f"say must be a function or None, got {say!r}")
     wanted = study.trials("trials", trials)
     sampler_of(study.sampler, 0)
+    storage = storage.again()
     try:
         with quiet():
-            worker = _Worker(study, name, storage.again(), wanted, say or (lambda line: None))
+            worker = _Worker(study, name, storage, wanted, say or (lambda line: None))
             while worker.ready():
                 worker.run()
             return worker.shared
     except StorageError:
         raise
-    except TROUBLE as error:
-        reason = why(error)
+    except TROUBLE:
+        reason = storage.trouble()
     # Not from where the error is being handled: it may repeat the storage's address.
     raise StorageError(f"storage {shown(storage.address)!r} cannot be used: {reason}")
 
@@ -101,12 +98,12 @@ class _Worker:
 
     def __init__(self, study: Study, name: str, storage: Storage, wanted: int, say: Say) -> None:
         self.study, self.storage, self.wanted, self.say = study, storage, wanted, say
-        self.shared = _join(study, name, storage, say)
+        self.shared = join(study, name, storage, say)
         self.shared.sampler = self.sampler = ByIndex(study.sampler, self.index)
         self.shared.pruner = study.pruner or optuna.pruners.NopPruner()
         # What has failed before, and may have been mended since, is begun again.
         self.before = {t.number for t in self.trials() if t.state == TrialState.FAIL}
-        self.signs: dict[int, tuple[Any, float]] = {}
+        self.watch = Watch(3 * study.heartbeat)
         self.enqueued: set[int] = set()
         self.waits_for: list[int] = []
 
@@ -122,7 +119,8 @@ class _Worker:
     def ready(self) -> bool:
         """Whether there is a trial to run, in the queue. Waits until it is known."""
         while True:
-            self.end_the_dead()
+            for dead in self.watch.silent(self.trials()):
+                self.fail(dead)
             trials = self.trials()
             indices = counted(trials, self.wanted)
             own = [trial for trial in trials if trial.number in indices]
@@ -165,24 +163,6 @@ class _Worker:
         deaths = [each for each in marks if SIGN in each and FAILED not in each]
         return len(deaths) <= RETRIES
 
-    def end_the_dead(self) -> None:
-        """Mark as failed what a dead worker has left.
-
-        A worker is dead when its sign of life has not changed for a time by the clock of the
-        one who looks: clocks of different machines are never compared.
-        """
-        now = time.monotonic()
-        signs = {}
-        for one in self.trials():
-            marks = one.user_attrs
-            if one.state == TrialState.RUNNING and (REPEATS in marks or SIGN in marks):
-                sign, before = marks.get(SIGN), self.signs.get(one.number)
-                signs[one.number] = before if before and before[0] == sign else (sign, now)
-        self.signs = signs
-        for trial, (_, since) in signs.items():
-            if now - since > 3 * self.study.heartbeat:
-                self.fail(trial)
-
     def fail(self, trial: int) -> None:
         """Mark a trial as failed, if it is not finished."""
         with suppress(UpdateFinishedTrialError):
@@ -204,7 +184,7 @@ class _Worker:
             if self.sampler.index is None and trial.number not in self.enqueued:
                 self.fail(trial.number)  # one too many: another worker was quicker
                 return
-            with _signs_of_life(trial, self.study.heartbeat):
+            with signs_of_life(trial, self.study.heartbeat):
                 value = self.value(trial)
             state = TrialState.PRUNED if value is None else TrialState.COMPLETE
             told = self.shared.tell(trial.number, value, state, skip_if_finished=True)
@@ -259,77 +239,11 @@ def _called(trial: FrozenTrial | Trial) -> str:
 
 def _number(result: Any) -> float:
     try:
-        found = number("what the objective returns", result, "one number that is not NaN")
+        value = number("what the objective returns", result, "one number that is not NaN")
     except TypeError as error:
         raise SearchError(str(error)) from None
-    if math.isnan(found):
+    if math.isnan(value):
         raise SearchError(
             f"what the objective returns must be one number that is not NaN, got {result!r}"
         )
-    return found
-
-
-@contextmanager
-def _signs_of_life(trial: Trial, seconds: float) -> Iterator[None]:
-    """Leave one in the trial from time to time. None is needed once it has been finished."""
-    done = threading.Event()
-
-    def sign() -> None:
-        trial.set_user_attr(SIGN, time.time())
-
-    def go_on() -> None:
-        while not done.wait(seconds):
-            try:
-                sign()
-            except UpdateFinishedTrialError:
-                return  # taken for dead, which the worker learns at the end of its trial
-            except TROUBLE:
-                pass  # out of reach for now
-
-    sign()
-    thread = threading.Thread(target=go_on, daemon=True)
-    try:
-        thread.start()
-        yield
-    finally:
-        done.set()
-        thread.join()
-
-
-def _join(study: Study, name: str, storage: Storage, say: Say) -> OptunaStudy:
-    """The study in the storage, made there if need be."""
-    settings = {**study.settings, "heartbeat": study.heartbeat}
-    if name not in optuna.get_all_study_names(storage):
-        with suppress(DuplicatedStudyError):  # others make it at this moment
-            made = optuna.create_study(study_name=name, storage=storage)
-            made.set_user_attr("settings", settings)
-    shared = optuna.load_study(study_name=name, storage=storage)
-    there = f"study {name!r} in this storage"
-    if shared.directions != [StudyDirection.MINIMIZE]:
-        directions = ", ".join(direction.name for direction in shared.directions)
-        raise SearchError(
-            f"{there} is to {directions}, and a worker minimises: name another storage"
-        )
-    begun = time.monotonic()
-    while True:
-        # In this order: a worker that makes a study has no trials before the settings.
-        trials, kept = shared.get_trials(deepcopy=False), shared.user_attrs.get("settings")
-        if trials or kept is not None or time.monotonic() - begun > MAKING:
-            break
-        time.sleep(0.01)
-    if kept is None and not trials:  # its maker may have died
-        say(f"{there} has neither settings nor trials: it is made this search")
-        with suppress(SQLAlchemyError):  # others do the same
-            shared.set_user_attr("settings", settings)
-    elif not isinstance(kept, dict):
-        raise SearchError(
-            f"{there} was made by plain Optuna, and not by a worker: name another storage"
-        )
-    elif kept != settings:
-        different = "; ".join(
-            f"{key}: {kept.get(key)!r} there, {settings.get(key)!r} here"
-            for key in dict.fromkeys([*kept, *settings])
-            if kept.get(key) != settings.get(key)
-        )
-        raise SearchError(f"{there} has other settings ({different}): name another storage")
-    return shared
+    return value

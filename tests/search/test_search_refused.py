@@ -1,7 +1,6 @@
 """Searches that cannot begin, or cannot go on: they say why, and train no more."""
 
 import dataclasses
-import subprocess
 import sys
 from pathlib import Path
 
@@ -13,21 +12,11 @@ from optuna.samplers import GridSampler, RandomSampler
 from optuna.trial import TrialState
 
 import searched
-from killed import ONE_THREAD, ROOT
 from lrsched.lab.search import SearchError, Study, grid, open_storage, random, tpe, work
 from lrsched.lab.search.trials import FAILED
+from team import trials_of
 
 NAN, INF = float("nan"), float("inf")
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def trials_of(name="s"):
-    return optuna.load_study(study_name=name, storage=open_storage("j")).get_trials()
 
 
 def searching(objective, sampler=None, wanted=3, **arguments):
@@ -41,7 +30,7 @@ def searching(objective, sampler=None, wanted=3, **arguments):
     sampler = sampler or grid("x", [1, 2, 3])
     error = None
     try:
-        work(Study(counting, sampler, **arguments), "s", open_storage("j"), wanted)
+        work(Study(counting, sampler, **arguments), "s", open_storage(Path("j")), wanted)
     except Exception as raised:
         error = raised
     return len(calls), error
@@ -59,7 +48,7 @@ def searching(objective, sampler=None, wanted=3, **arguments):
     ids=repr,
 )  # fmt: skip
 def test_numbers(result, value):
-    calls, error = searching(lambda trial: trial.suggest_int("x", 0, 9) * 0 + result)
+    calls, error = searching(lambda t: t.suggest_int("x", 0, 9) * 0 + result)
     assert (calls, error) == (3, None)
     assert [t.value for t in trials_of()] == [value] * 3
 
@@ -103,7 +92,7 @@ def test_an_objective_that_raises(error):
         assert error.__notes__[-1].startswith(f"trial {attempt} (x=1): ")
     assert [t.user_attrs[FAILED] for t in trials_of()] == [f"{type(error).__name__}: {error}"] * 6
     # When it has been mended, all trials are had, and the first of them is not given up.
-    assert searching(lambda trial: trial.suggest_int("x", 0, 9)) == (3, None)
+    assert searching(searched.plain) == (3, None)
     assert [t.value for t in trials_of() if t.state == TrialState.COMPLETE] == [1, 2, 3]
 
 
@@ -125,7 +114,7 @@ def test_an_objective_that_fails_in_another_worker():
     assert calls == 1
     assert isinstance(error, SearchError)
     assert str(error).startswith("trial 1 has failed in another worker: what the objective returns")
-    assert searching(lambda trial: trial.suggest_int("x", 0, 9)) == (2, None)
+    assert searching(searched.plain) == (2, None)
 
 
 def test_an_interrupt_is_no_failure():
@@ -137,36 +126,6 @@ def test_an_interrupt_is_no_failure():
     (trial,) = trials_of()
     assert trial.state == TrialState.FAIL
     assert FAILED not in trial.user_attrs
-
-
-def test_what_the_command_says(folder):
-    """The traceback of the objective's own error, and of no other."""
-    text = (
-        "from lrsched.lab.search import Study, grid\n"
-        "def raises(trial): return 1 / trial.number\n"
-        "def nothing(trial): trial.suggest_int('x', 0, 9)\n"
-        "RAISES, NOTHING = (Study(f, grid('x', [1, 2])) for f in (raises, nothing))\n"
-    )
-    Path("mine.py").write_text(text)
-    environment = ONE_THREAD | {"PYTHONPATH": f"{ROOT}", "OPTUNA_STORAGE": "j"}
-
-    def said(name):
-        line = [sys.executable, "-m", "lrsched.lab.search", "--study", f"mine:{name}"]
-        found = subprocess.run(
-            [*line, "--trials", "2"], env=environment, capture_output=True, text=True
-        )
-        assert (found.returncode, found.stdout) == (1, "")
-        return found.stderr
-
-    lines = said("RAISES").splitlines()
-    assert lines[-2:] == [
-        "ZeroDivisionError: division by zero",
-        "trial 0: its objective or sampler has raised this",
-    ]
-    assert said("NOTHING") == (
-        "lrsched.lab.search: trial 0 (x=1): what the objective returns must be one number that "
-        "is not NaN, got None\n"
-    )
 
 
 # What a grid has
@@ -200,12 +159,12 @@ def test_a_parameter_that_the_grid_does_not_have(objective, words):
 @pytest.mark.parametrize(
     ("values", "objective", "drawn"),
     [
-        ([0.5], lambda t: t.suggest_int("x", 0, 9), None),
+        ([0.5], searched.plain, None),
         (["3"], lambda t: t.suggest_float("x", 0, 9), None),
         (["a"], lambda t: t.suggest_float("x", 0, 9), None),
-        ([[1]], lambda t: t.suggest_int("x", 0, 9), None),
-        ([3.0], lambda t: t.suggest_int("x", 0, 9), [3]),
-        (np.arange(2), lambda t: t.suggest_int("x", 0, 9), [0, 1]),
+        ([[1]], searched.plain, None),
+        ([3.0], searched.plain, [3]),
+        (np.arange(2), searched.plain, [0, 1]),
         (np.linspace(0, 1, 3), lambda t: t.suggest_float("x", 0, 1), [0, 0.5, 1]),
         (torch.arange(2), lambda t: t.suggest_categorical("x", [0, 1]), [0, 1]),
         (range(2), lambda t: t.suggest_int("x", 0, 9) + t.suggest_int("c", 4, 4), [0, 1]),
@@ -220,8 +179,8 @@ def test_values_of_a_grid(values, objective, drawn):
         assert (calls, type(error)) == (1, SearchError)
     else:
         assert error is None
-        found = [t.params["x"] for t in trials_of()]
-        assert repr(found) == repr(drawn) or found == drawn
+        values = [trial.params["x"] for trial in trials_of()]
+        assert repr(values) == repr(drawn) or values == drawn
 
 
 def test_a_grid_ends():
@@ -321,11 +280,6 @@ def test_no_address(folder, address):
     assert list(folder.iterdir()) == []
 
 
-def test_a_path():
-    whole = work(searched.GRID, "s", open_storage(Path("j")), 1)
-    assert len(whole.trials) == 1
-
-
 @pytest.mark.parametrize("sampler", [lambda index: None, lambda index: RandomSampler])
 def test_a_sampler_that_is_none(folder, sampler):
     calls, error = searching(searched.one, sampler)
@@ -356,20 +310,10 @@ def test_a_sampler_that_raises():
 )
 def test_optuna_samplers(sampler):
     """They may want to stop the study, or have an end: it is the trials that say when."""
-    assert searching(lambda trial: trial.suggest_int("x", 0, 9), sampler) == (3, None)
+    assert searching(searched.plain, sampler) == (3, None)
 
 
 STEPS = [RandomSampler(seed) for seed in range(3)]
-
-
-def test_a_pruner_with_studies_of_its_own():
-    """Hyperband shows its samplers a part of the trials: the indices are those of all."""
-    study = Study(
-        searched.pruned, grid("x", [2, 4, 6, 8, 10]),
-        pruner=optuna.pruners.HyperbandPruner(min_resource=1, max_resource=9),
-    )  # fmt: skip
-    whole = work(study, "s", open_storage("j"), 5)
-    assert [t.params["x"] for t in whole.get_trials()] == [2, 4, 6, 8, 10]
 
 
 # What is there already
@@ -438,18 +382,3 @@ def test_an_empty_study_of_plain_optuna():
     calls, error = searching(searched.one)
     assert calls == 0
     assert "other settings" in str(error)
-
-
-def test_two_that_begin_together_with_other_settings(monkeypatch):
-    """The one that makes the study is the one whose settings count."""
-    real = optuna.create_study
-
-    def slower(**arguments):
-        monkeypatch.setattr(optuna, "create_study", real)
-        work(searched.GRID, "s", open_storage("j"), 1)
-        return real(**arguments)
-
-    monkeypatch.setattr(optuna, "create_study", slower)
-    with pytest.raises(SearchError, match="of: 'one' there, 'another' here"):
-        work(searched.OTHER, "s", open_storage("j"), 1)
-    assert len(trials_of()) == 1

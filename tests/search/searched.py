@@ -8,6 +8,7 @@ middle of a trial when it is killed.
 import dataclasses
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -15,9 +16,18 @@ from pathlib import Path
 import optuna
 
 from lrsched.lab.search import Study, grid, random, tpe
+from lrsched.lab.search.__main__ import main
 
 BEAT = 0.3  # seconds
 VALUES = (3, 1, 4, 15, 9, 2, 6, 5, 35, 8, 97, 93)
+TRIALS = len(VALUES)
+
+
+def worker(name, *arguments):
+    """What a child does: the command, with an output of its own."""
+    for stream, ending in ((1, "out"), (2, "err")):
+        os.dup2(os.open(f"{name}.{ending}", os.O_WRONLY | os.O_CREAT), stream)
+    sys.exit(main(arguments))
 
 
 def reach(trial, place):
@@ -26,6 +36,10 @@ def reach(trial, place):
     (marks / f"{place} {trial.number} {os.getpid()}").touch()
     while Path(f"hold {place}").exists() or Path(f"hold {place} {trial.number}").exists():
         time.sleep(0.005)
+
+
+def plain(trial):
+    return trial.suggest_int("x", 0, 100)
 
 
 def one(trial):
@@ -69,31 +83,30 @@ def leaves(trial):
     return float(trial.suggest_int("x", 0, 100))
 
 
-def failing(trial):
-    raise ZeroDivisionError(f"trial {trial.number}")
+def raises(trial):
+    return 1 / trial.number
 
 
-GRID = Study(one, grid("x", VALUES), most=len(VALUES), settings={"of": "one"}, heartbeat=BEAT)
+def nothing(trial):
+    trial.suggest_int("x", 0, 100)
+
+
+GRID = Study(one, grid("x", VALUES), most=TRIALS, settings={"of": "one"}, heartbeat=BEAT)
 RANDOM = Study(two, random(3), heartbeat=BEAT)
 TPE = Study(two, tpe(3, n_startup_trials=4), heartbeat=BEAT)
 LONG = Study(long, grid("x", range(30)), most=30, heartbeat=BEAT)
 PRUNED = dataclasses.replace(GRID, objective=pruned)
 LEAVES = dataclasses.replace(GRID, objective=leaves)
-FAILING = dataclasses.replace(GRID, objective=failing)
+RAISES = dataclasses.replace(GRID, objective=raises)
+NOTHING = dataclasses.replace(GRID, objective=nothing)
 PATIENT = dataclasses.replace(GRID, heartbeat=60.0)  # longer than a test may take
 OTHER = dataclasses.replace(GRID, settings={"of": "another", "more": [1]})
+NONE = 3
 
 
-def made():
+def makes_grid():
     """A study that is made when it is asked for."""
     return GRID
-
-
-def with_argument(argument):
-    raise AssertionError
-
-
-NONE = 3
 
 
 def __getattr__(name):
