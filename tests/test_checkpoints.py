@@ -52,10 +52,24 @@ def test_stopped_with_normalisation_and_plateaus(tmp_path, watch):
     mode = "min" if watch.endswith("loss") else "max"
     runs = [
         RUNS[1],
-        Run("at once", L.Plateau(0.3, 0.5, 0, 0.3, mode=mode)),
-        Run("patient", L.Plateau(0.2, 0.1, 1, 9, mode=mode, threshold_mode="abs")),
-        Run("at rest", L.Plateau(0.2, 0.5, 0, 9, 1, mode=mode, threshold_mode="abs")),
-        Run("at once", L.Plateau(0.3, 0.5, 0, 0.3, mode=mode), 1),
+        Run("at once", L.Plateau(0.3, factor=0.5, patience=0, threshold=0.3, mode=mode)),
+        Run(
+            "patient",
+            L.Plateau(0.2, factor=0.1, patience=1, threshold=9, mode=mode, threshold_mode="abs"),
+        ),
+        Run(
+            "at rest",
+            L.Plateau(
+                0.2,
+                factor=0.5,
+                patience=0,
+                threshold=9,
+                cooldown=1,
+                mode=mode,
+                threshold_mode="abs",
+            ),
+        ),
+        Run("at once", L.Plateau(0.3, factor=0.5, patience=0, threshold=0.3, mode=mode), 1),
     ]
     arguments = {
         "network": normalised, "epochs": 4, "group": 4, "watch": watch, "distances_every": 3,
@@ -73,9 +87,9 @@ def test_stopped_with_normalisation_and_plateaus(tmp_path, watch):
 
 
 def test_plateaus_of_another_training(tmp_path):
-    runs, file = [RUNS[0], Run("plateau", L.Plateau(0.1, 0.5, 1))], tmp_path / "c"
+    runs, file = [RUNS[0], Run("plateau", L.Plateau(0.1, factor=0.5, patience=1))], tmp_path / "c"
     half_trained(file, 1, runs)
-    other = [RUNS[0], Run("plateau", L.Plateau(0.1, 0.5, 2))]
+    other = [RUNS[0], Run("plateau", L.Plateau(0.1, factor=0.5, patience=2))]
     for refused, more, message in [
         (other, {}, "runs: "),
         (runs, {"watch": "test_loss"}, "watch: 'validation_loss' there, 'test_loss' here"),

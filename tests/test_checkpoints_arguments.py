@@ -122,7 +122,7 @@ SWEPT = [
 
 def swept(**said):
     fine = {"networks": {"a": small}, "schedules": [0.1], "seeds": 1, "data": ROWS}
-    return sweep(**fine | {"epochs": 1} | said)
+    return sweep(**fine | {"epochs": 1} | said).table()
 
 
 def plain_types(value):

@@ -8,10 +8,14 @@ import lrsched as L
 from lrsched import lab
 
 DIGITS, ROWS = lab.digits(), lab.polynomial(samples=300, validation=50, test=50)
-SCHEDULES = {"a": L.Constant(0.01), "b": L.Cosine(0.02, 100), "c": L.Plateau(0.02, 0.5, 0, 0.9)}
+SCHEDULES = {
+    "a": L.Constant(0.01),
+    "b": L.Cosine(0.02, 100),
+    "c": L.Plateau(0.02, factor=0.5, patience=0, threshold=0.9),
+}
 SWEPT = {
     "low": 0.01, "huge": 1e30, "cosine": L.Cosine(0.1, 30).warmup(5),
-    "plateau": L.Plateau(0.1, 0.5, 0, 0.3),
+    "plateau": L.Plateau(0.1, factor=0.5, patience=0, threshold=0.3),
 }  # fmt: skip
 
 
@@ -50,8 +54,8 @@ def sweep(checkpoint, file):
     networks = {
         f"{norm}": (lambda norm=norm: lab.mlp(norm=norm)) for norm in (None, "before", "after")
     }
-    table = lab.sweep(
+    results = lab.sweep(
         networks, SWEPT, 3, ROWS, epochs=6, batch_size=20, group=3, optimizer=lab.SGD(0.5),
         checkpoint=checkpoint, checkpoint_seconds=0,
     )  # fmt: skip
-    table.to_pickle(file)
+    results.table().to_pickle(file)

@@ -37,7 +37,7 @@ def asked(monkeypatch):
 def direct(epochs, decay_epoch):
     """The validation losses of a training with one drop of the rate, by the lab alone."""
     plan = editions.plan("decay-epochs")
-    schedule = L.MultiStep(0.5, [decay_epoch * plan.steps_per_epoch], 0.1)
+    schedule = L.MultiStep(0.5, [decay_epoch * plan.steps_per_epoch], gamma=0.1)
     results = train(
         [Run("a", schedule)], plan.data, epochs=epochs, batch_size=plan.batch_size,
         network=lambda: perceptron(8, 10), group=1, chunk=plan.batch_size,
@@ -80,7 +80,7 @@ def test_the_grid(asked):
     assert [t.params["decay_epoch"] for t in whole.get_trials()] == [10, 20, 30, 50]
     assert [t.value for t in whole.get_trials()] == [1, 2, 3, 4]
     assert asked == [
-        (L.MultiStep(0.5, [epoch], 0.1).per_epoch(plan.steps_per_epoch), plan.epochs,
+        (L.MultiStep(0.5, [epoch], gamma=0.1).per_epoch(plan.steps_per_epoch), plan.epochs,
          plan.batch_size)
         for epoch in (10, 20, 30, 50)
     ]  # fmt: skip
