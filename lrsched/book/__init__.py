@@ -3,26 +3,32 @@
 ``pip install 'lrsched[book]'``. The rest of the package never imports it.
 """
 
-from .display import quiet, table
+from .display import described, overview, quiet, show, spread, table
 from .editions import Plan, edition, plan
 from .experiments import experiment, keep, sweep
 from .records import record, record_table
 from .style import use_style
-from .verdicts import Findings, judged, verdict
+from .verdicts import Findings, decide, judged, together, verdict
 
 __all__ = [
     "Findings",
     "Plan",
+    "decide",
+    "described",
     "edition",
     "experiment",
     "judged",
     "keep",
+    "overview",
     "plan",
     "quiet",
     "record",
     "record_table",
+    "show",
+    "spread",
     "sweep",
     "table",
+    "together",
     "use_style",
     "verdict",
 ]

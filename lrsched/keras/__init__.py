@@ -3,6 +3,7 @@
 from .. import triton_first  # noqa: F401  # before Keras
 
 # isort: split
+from .recorder import Recorder
 from .schedules import KerasSchedule, ScheduleCallback, callback, schedule
 
-__all__ = ["KerasSchedule", "ScheduleCallback", "callback", "schedule"]
+__all__ = ["KerasSchedule", "Recorder", "ScheduleCallback", "callback", "schedule"]

@@ -144,22 +144,29 @@ class ScheduleCallback(keras.callbacks.Callback):  # type: ignore[misc]
         self._recorded = False
 
     def _optimizer(self) -> Any:
-        """The optimizer that updates the weights: a ``LossScaleOptimizer`` counts nothing."""
-        optimizer = self.model.optimizer
-        while hasattr(optimizer, "inner_optimizer"):
-            optimizer = optimizer.inner_optimizer
-        return optimizer
+        return updating(self.model)
 
     def _count(self) -> Any:
-        """The variable that a ``LearningRateSchedule`` would be given as the step.
+        return taken(self._optimizer(), 'per="batch"')
 
-        Keras's ``iterations`` is this only where each batch makes an update.
-        """
-        optimizer = self._optimizer()
-        for variable in optimizer.variables:
-            if variable.name == "iteration":
-                return variable
-        raise TypeError(
-            f'per="batch" needs an optimizer whose variables have one named "iteration", as '
-            f"those of Keras have; got {type(optimizer).__name__}"
-        )
+
+def updating(model: Any) -> Any:
+    """The optimizer that updates the weights: a ``LossScaleOptimizer`` counts nothing."""
+    optimizer = model.optimizer
+    while hasattr(optimizer, "inner_optimizer"):
+        optimizer = optimizer.inner_optimizer
+    return optimizer
+
+
+def taken(optimizer: Any, user: str) -> Any:
+    """The variable that a ``LearningRateSchedule`` would be given as the step.
+
+    It counts gradients. Keras's ``iterations`` is this only where each batch makes an update.
+    """
+    for variable in optimizer.variables:
+        if variable.name == "iteration":
+            return variable
+    raise TypeError(
+        f'{user} needs an optimizer whose variables have one named "iteration", as '
+        f"those of Keras have; got {type(optimizer).__name__}"
+    )

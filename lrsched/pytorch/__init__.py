@@ -4,6 +4,7 @@ from .. import triton_first  # noqa: F401  # before PyTorch
 
 # isort: split
 from .rates import set_rate
+from .recorder import Recorder, record
 from .scheduler import ScheduleLR, scheduler
 
-__all__ = ["ScheduleLR", "scheduler", "set_rate"]
+__all__ = ["Recorder", "ScheduleLR", "record", "scheduler", "set_rate"]
