@@ -16,6 +16,7 @@ os.environ.setdefault("MKL_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import pytest
 from hypothesis import HealthCheck, configuration, settings
 
 from lrsched import triton_first  # noqa: F401  # before a test imports TensorFlow or PyTorch
@@ -30,3 +31,25 @@ settings.register_profile(
     "thorough", settings.get_profile("default"), max_examples=1000, derandomize=False
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(params=["compiled", "batched"])
+def engine(request, monkeypatch):
+    """Each of the two ways in which networks are trained on rows, in turn; its name."""
+    return computed(request.param, monkeypatch)
+
+
+@pytest.fixture(params=["images", "compiled", "batched"])
+def kind(request, monkeypatch):
+    """Images, and rows in each of the two ways: a key of ``experiments.KINDS``."""
+    return computed(request.param, monkeypatch)
+
+
+def computed(way, monkeypatch):
+    from lrsched.lab import fast
+
+    if way == "compiled":
+        pytest.importorskip("numba")
+    if way == "batched":
+        monkeypatch.setattr(fast, "loop", lambda *_: None)
+    return way

@@ -4,7 +4,6 @@ A child is forked from a server of multiprocessing's that has imported all once.
 milliseconds, where a fresh process would take seconds to import PyTorch.
 """
 
-import collections
 import itertools
 import multiprocessing
 import os
@@ -112,17 +111,3 @@ class Epochs:
         if self.count == self.last:
             raise Stopped
         self.count += 1
-
-
-def stop_after(monkeypatch, group_class, epochs, error=Stopped):
-    """From the call after so many epochs on, training fails. Returns a counter of the calls."""
-    go, counted = group_class.train_epoch, collections.Counter()
-
-    def train_epoch(self):
-        if counted["epochs"] == epochs:
-            raise error
-        counted["epochs"] += 1
-        go(self)
-
-    monkeypatch.setattr(group_class, "train_epoch", train_epoch)
-    return counted

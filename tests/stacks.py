@@ -1,135 +1,201 @@
-"""Small networks of every shape, and what the compiled loop makes of a stack of them."""
+"""Networks for the tests of stacks, and each of them beside itself alone."""
 
-import copy
 import functools
-import math
+from collections import OrderedDict
 
+import pytest
 import torch
 from torch import nn
 
-from lrsched.lab import SGD, Stack, fast, mlp
-from lrsched.lab.optimizers import StackOptimizer
+from lrsched import lab
+from lrsched.lab import lenet
 
-MODES = "eval", "precise"
-
-
-class Task:
-    """Samples, their order and the rates of two epochs, for networks of some seeds."""
-
-    def __init__(self, features, outputs, rows, batch, size, seeds=3, evaluated=50, rate=0.05):
-        g = torch.Generator().manual_seed(size)
-
-        def samples(count):
-            x = torch.randn(count, features, generator=g)
-            y = torch.sin(x @ torch.randn(features, outputs, generator=g))
-            return x, y + 0.3 * torch.randn(count, outputs, generator=g)
-
-        self.samples, self.evaluated = samples(rows), samples(evaluated)
-        self.batch, self.steps = batch, math.ceil(rows / batch)
-        self.orders = [
-            torch.stack([torch.randperm(rows, generator=g) for _ in range(seeds)]) for _ in range(2)
-        ]
-        self.seed_of = torch.randint(seeds, (size,), generator=g)
-        self.rates = rate * torch.rand(2, self.steps, size, dtype=torch.float64, generator=g)
-
-    def of(self, chosen):
-        """The same for some of the networks, in this order."""
-        task = copy.copy(self)
-        task.seed_of, task.rates = self.seed_of[chosen], self.rates[:, :, chosen]
-        return task
+DOUBLE = torch.float64
+SINGLE = torch.float32
+BatchNorm, Conv, Flatten, Linear, Pool = (
+    nn.BatchNorm1d, nn.Conv2d, nn.Flatten, nn.Linear, nn.MaxPool2d,
+)  # fmt: skip
 
 
-def networks(make, size):
-    """Networks whose weights and running statistics all differ."""
-    torch.manual_seed(size)
-    nets = [make() for _ in range(size)]
-    with torch.no_grad():
-        for network in nets:
-            for p in network.parameters():
-                p.add_(torch.randn_like(p), alpha=0.2)
-            for name, buffer in network.named_buffers():
-                if name.endswith("running_var"):
-                    buffer.uniform_(0.5, 2)
-                elif name.endswith("running_mean"):
-                    buffer.normal_(0, 0.3)
-                else:
-                    buffer.fill_(int(torch.randint(9, ())))
-    return nets
+def of(*layers):
+    """What makes networks of layers, each a type or a type with its arguments."""
+
+    def make():
+        made = (layer if isinstance(layer, tuple) else (layer,) for layer in layers)
+        return nn.Sequential(*(kind(*arguments) for kind, *arguments in made))
+
+    return make
 
 
-def together(nets, rule, task):
-    """All that two epochs give for all networks, by name, each [networks, ...]."""
-    stack = Stack(nets)
-    loop, optimizer = fast.loop(stack, rule), StackOptimizer(rule, stack.parameters)
-    results = {}
-    for epoch, orders in enumerate(task.orders):
-        losses, applied, errors = loop.train(
-            optimizer, *task.samples, orders, task.seed_of, task.rates[epoch], task.batch,
-            [(*task.evaluated, mode) for mode in MODES],
-        )  # fmt: skip
-        assert torch.equal(applied, task.rates[epoch].float())
-        assert optimizer.steps == (epoch + 1) * task.steps
-        results[f"loss {epoch}"] = losses.T
-        results |= {f"{mode} {epoch}": each for mode, each in zip(MODES, errors, strict=True)}
-    results |= {name: p.detach() for name, p in stack.parameters.items()} | stack.buffers
-    for moment, tensors in optimizer.state.items():
-        for name, tensor in zip(stack.parameters, tensors, strict=True):
-            results[f"{moment} of {name}"] = tensor
-    return results
+def mlp(activation=nn.ReLU, bias=True):
+    return of(Flatten, (Linear, 64, 20, bias), activation, (Linear, 20, 15, bias), activation,
+              (Linear, 15, 10, bias))()  # fmt: skip
 
 
-PARTS = {"t": nn.Tanh, "r": nn.ReLU, "i": lambda: nn.ReLU(inplace=True), "f": nn.Flatten}
+def reusing():
+    """One ReLU and one linear layer, each at two places."""
+    relu, linear = nn.ReLU(), Linear(64, 64)
+    return nn.Sequential(Flatten(), linear, relu, linear, relu, Linear(64, 5))
 
 
-def built(features, *parts):
-    """Units make a linear layer, without bias if negative; settings a normalisation."""
-    layers, width = [], features
-    for part in parts:
-        if isinstance(part, int):
-            layers.append(nn.Linear(width, abs(part), bias=part > 0))
-            width = abs(part)
-        else:
-            layers.append(PARTS[part]() if isinstance(part, str) else nn.BatchNorm1d(width, **part))
-    return nn.Sequential(*layers)
+def twice():
+    """One normalisation at two places."""
+    norm = BatchNorm(6)
+    return nn.Sequential(Linear(5, 6), norm, nn.Tanh(), Linear(6, 6), norm, Linear(6, 2))
 
 
-def sharing():
-    """A linear layer and a normalisation, each at two places."""
-    linear, norm = nn.Linear(4, 4), nn.BatchNorm1d(4)
+def without_shift():
+    norm = BatchNorm(6)
+    norm.bias = None
+    return nn.Sequential(Linear(5, 6), norm, nn.Tanh(), Linear(6, 2))
+
+
+def named():
     return nn.Sequential(
-        nn.Linear(3, 4), linear, norm, nn.Tanh(), linear, norm, nn.ReLU(), nn.Linear(4, 2)
+        OrderedDict(flat=Flatten(), first=Linear(64, 7), act=nn.Tanh(), last=Linear(7, 3))
     )
 
 
-NORMS = [
-    {}, {"affine": False, "eps": 1e-2}, {"momentum": 0.4}, {"momentum": 1.0, "eps": 0.1},
-    {"momentum": 0.0},
-]  # fmt: skip
-NORM, PLAIN, LATE, LAST, FIRST = NORMS
-HANDMADE = {
-    name: functools.partial(built, 3, *parts)
-    for name, parts in {
-        "linear": [2],
-        "no bias": [-6, "t", -5, "r", -2],
-        "affine=False": [6, PLAIN, "t", 2],
-        "bias alone of none": [-6, LATE, "r", 2],
-        "norm first and last": [NORM, 5, "t", 2, NORM],
-        "norm alone": [NORM, 2],
-        "norms in a row": [4, FIRST, LAST, 2],
-        "tanh first and last": ["t", 2, "t"],
-        "ReLU first and last": ["r", NORM, 4, "t", 2, "r"],
-        "activations in a row": [4, "t", "r", "t", "t", NORM, "r", "r", 2],
-        "linear layers in a row": [9, 1, 7, 2],
-        "flat": ["f", 5, "f", "r", "f", 2, "f"],
-        "in place": [5, "i", 4, NORM, "i", 2],
-    }.items()
-}
-HANDMADE |= {"shared": sharing, "deep": lambda: mlp(3, 4, 5, outputs=2, norm="after")}
+def around(*norms):
+    """Normalisations behind layers of 5, 6, 6 and 2 units."""
+    return nn.Sequential(
+        norms[0], Linear(5, 6), norms[1], nn.Tanh(), Linear(6, 6), nn.ReLU(), norms[2],
+        Linear(6, 2), norms[3],
+    )  # fmt: skip
 
 
-def trained(stack, samples, rates, batch, checks=None, rule=None):
-    """An epoch in the order of the samples."""
-    checks = [(*samples, mode) for mode in MODES] if checks is None else checks
-    order, seeds = torch.arange(len(samples[0]))[None], torch.zeros(stack.size, dtype=torch.int64)
-    optimizer = StackOptimizer(rule or SGD(), stack.parameters)
-    return fast.loop(stack).train(optimizer, *samples, order, seeds, rates, batch, checks)
+def everywhere(**settings):
+    return around(*(BatchNorm(units, **settings) for units in (5, 6, 6, 2)))
+
+
+def mixed():
+    """Every kind of normalisation in one network."""
+    return around(
+        BatchNorm(5, affine=False, momentum=0.5),
+        BatchNorm(6, track_running_stats=False),
+        BatchNorm(6, eps=0.3, momentum=0.0),
+        BatchNorm(2, affine=False, track_running_stats=False),
+    )
+
+
+ROWS = {
+    f"mlp, {depth} layers, {activation}, {norm}": functools.partial(
+        lab.mlp, 5, depth, 4, 2, activation, norm
+    )
+    for depth in (0, 1, 3)
+    for activation in ("tanh", "relu")
+    for norm in ("before", "after", None)
+    if depth or (activation, norm) == ("tanh", None)
+} | {
+    f"everywhere, {settings}": functools.partial(everywhere, **settings)
+    for settings in (
+        {}, {"momentum": 0.0}, {"momentum": 1.0}, {"momentum": 1}, {"eps": 0.5}, {"affine": False},
+        {"track_running_stats": False}, {"affine": False, "track_running_stats": False},
+    )
+} | {
+    "without shift": without_shift,
+    "mixed": mixed,
+    "one at two places": twice,
+    "two in a row": of((BatchNorm, 5), (BatchNorm, 5, 0.1), (Linear, 5, 2)),
+    "nothing but a normalisation": of((BatchNorm, 5)),
+    "activation first": of(nn.Tanh, (BatchNorm, 5), nn.ReLU, (Linear, 5, 2), nn.Tanh,
+                           (BatchNorm, 2)),
+    "in place": of((Linear, 5, 6), (BatchNorm, 6), (nn.ReLU, True), (Linear, 6, 2)),
+    "flat first": of(Flatten, (BatchNorm, 5), (Linear, 5, 2)),
+    "flat in between": of((Linear, 5, 6), Flatten, (BatchNorm, 6), Flatten, nn.ReLU, Flatten),
+}  # fmt: skip
+# Of one channel, 8 by 8 pixels.
+IMAGES = {
+    "LeNet": lambda: lenet(8),
+    "MLP, ReLU": mlp,
+    "MLP, Tanh": lambda: mlp(nn.Tanh),
+    "MLP without bias": lambda: mlp(bias=False),
+    "strides and padding": of((Conv, 1, 3, (5, 3), (1, 2), (2, 0)), nn.Tanh,
+                              (Conv, 3, 4, 3, 2, 2, 1, 1, False), nn.ReLU, Flatten,
+                              (Linear, 60, 5, False)),
+    "linear": of(Flatten, (Linear, 64, 10)),
+    "activations first": of(nn.ReLU, nn.Tanh, Flatten, nn.ReLU, (Linear, 64, 10)),
+    "pooling first": of((Pool, 3, 2, 1), nn.ReLU, Flatten, (Linear, 16, 4)),
+    "pooling twice": of((Conv, 1, 2, 3), nn.ReLU, (Pool, 2), (Pool, 2, None, 0, 1, False, True),
+                        Flatten, (Linear, 8, 4)),
+    "flat twice": of((Conv, 1, 2, 3), Flatten, Flatten, (Linear, 72, 4), Flatten),
+    "one channel": of((Conv, 1, 2, 3), (Conv, 2, 1, 3), nn.ReLU, Flatten, (Linear, 16, 4)),
+    "flat at the end": of((Conv, 1, 2, 3), nn.Tanh, Flatten),
+    "layers at two places": reusing,
+    "named layers": named,
+    "ReLU in place": of(Flatten, (Linear, 64, 5), (nn.ReLU, True)),
+    "normalised": of(Flatten, (BatchNorm, 64), (Linear, 64, 7), (BatchNorm, 7), nn.ReLU,
+                     (Linear, 7, 3)),
+    "convolutions": of((Conv, 1, 2, 3), nn.ReLU, (Pool, 2), (Conv, 2, 3, 2), Flatten,
+                       (BatchNorm, 12), nn.Tanh, (Linear, 12, 4), (BatchNorm, 4), nn.ReLU,
+                       (Linear, 4, 3)),
+    "convolutions alone": of((Conv, 1, 3, 6), nn.Tanh, Flatten, (BatchNorm, 27)),
+    "pooling": of((Pool, 2), Flatten, (BatchNorm, 16), (Linear, 16, 3)),
+}  # fmt: skip
+EVERY = ROWS | IMAGES
+ALL = pytest.mark.parametrize("name", EVERY)
+# The same inputs for all networks, or for each its own, which are rows.
+CASES = [(name, False) for name in EVERY] + [(name, True) for name in ROWS]
+
+
+def shaken(network):
+    """The network with scales, shifts and running statistics as none starts with."""
+    for layer in network:
+        if isinstance(layer, BatchNorm):
+            for p in layer.parameters():
+                nn.init.normal_(p, 0.5)
+            if layer.track_running_stats:
+                layer.running_mean.normal_()
+                layer.running_var.uniform_(0.5, 2)
+                layer.num_batches_tracked.random_(100)
+    return network
+
+
+def example(name, count=3, dtype=DOUBLE):
+    """Networks, all different."""
+    torch.manual_seed(1)
+    return [shaken(EVERY[name]().to(dtype)) for _ in range(count)]
+
+
+def inputs_for(name, own=False, dtype=DOUBLE, batch=17, count=3):
+    shape = (5,) if name in ROWS else (1, 8, 8)
+    return 1.5 * torch.randn(*[count] * own, batch, *shape, dtype=dtype) + 0.5
+
+
+def slopes(outputs):
+    """Different, for each output of each network."""
+    return torch.linspace(-1, 2, outputs.numel(), dtype=outputs.dtype).view_as(outputs)
+
+
+def gradients(stack, x):
+    """The outputs, and the gradients by name; the inputs stay as they are."""
+    before = x.clone()
+    for p in stack.parameters.values():
+        p.grad = None
+    outputs = stack(x)
+    if outputs.requires_grad:
+        outputs.backward(slopes(outputs))
+    torch.testing.assert_close(x, before, rtol=0, atol=0, equal_nan=True)
+    return outputs.detach(), {name: p.grad for name, p in stack.parameters.items()}
+
+
+def check_batch(stack, networks, x, own, rtol, atol):
+    """Outputs, gradients and statistics beside those of the networks alone."""
+    close = functools.partial(torch.testing.assert_close, rtol=rtol)
+    outputs, grads = gradients(stack, x)
+    every = slopes(outputs)
+    assert set(stack.buffers) == {name for name, _ in networks[0].named_buffers()}
+    for k, network in enumerate(networks):
+        network.zero_grad()
+        expected = network((x[k] if own else x).clone())
+        if expected.requires_grad:
+            expected.backward(every[k])
+        close(outputs[k], expected.detach(), atol=atol)
+        own_grads = {name: p.grad for name, p in network.named_parameters()}
+        assert grads.keys() == own_grads.keys()
+        # What normalisation takes away again has no gradient but rounding.
+        largest = max([1.0, *(float(grad.abs().max()) for grad in own_grads.values())])
+        for name, grad in own_grads.items():
+            close(grads[name][k], grad, atol=atol * largest)
+        for name, buffer in network.named_buffers():
+            close(stack.buffers[name][k], buffer, atol=atol)

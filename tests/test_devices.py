@@ -5,7 +5,7 @@ import warnings
 import pytest
 import torch
 
-from lrsched.lab import groups
+from lrsched.lab.machine import chosen_device
 
 WARNINGS = [
     "CUDA initialization: Found no NVIDIA driver on your system.",
@@ -24,15 +24,15 @@ def test_without_a_gpu(monkeypatch, text):
 
     monkeypatch.setattr(torch.cuda, "is_available", is_available)
     with warnings.catch_warnings(record=True, action="always") as heard:
-        assert groups.chosen_device(None) == torch.device("cpu")
+        assert chosen_device(None) == torch.device("cpu")
     assert heard == []
 
 
 def test_with_a_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert groups.chosen_device(None) == torch.device("cuda")
+    assert chosen_device(None) == torch.device("cuda")
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda:1", torch.device("meta")])
 def test_one_that_is_named(device):
-    assert groups.chosen_device(device) == torch.device(device)
+    assert chosen_device(device) == torch.device(device)

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import reference
+from loops import HANDMADE, MODES, NORMS, Task, built, networks, together, trained
 from lrsched.lab import SGD, Adam, Stack, fast, lenet, mlp
-from stacks import HANDMADE, MODES, NORMS, Task, built, networks, together, trained
 
 DOUBLE = torch.float64
 KINK = 2e-5  # nearer to it float32 may take the other side, and learn something else

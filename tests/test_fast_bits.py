@@ -7,8 +7,8 @@ import signal
 import pytest
 import torch
 
+from loops import HANDMADE, MODES, Task, networks, together, trained
 from lrsched.lab import SGD, Adam, Stack, fast, mlp
-from stacks import HANDMADE, MODES, Task, networks, together, trained
 
 LANES = 16
 

@@ -38,7 +38,8 @@ class Results:
         rate: the rate that the last update of each epoch used, float32, [epochs, runs]. None in
             a record.
         distances: by layer, the length of the way from the initial weights, divided by the
-            length of these, [points, runs]. Empty if none was asked for.
+            length of these, [points, runs]; NaN where a network has no such layer. Empty if none
+            was asked for.
         distance_steps: the number of updates before each of the points.
         diverged: the step whose loss was the first that was not finite, or -1, [runs].
         seconds: the share of each run in the time that its group took, [runs].

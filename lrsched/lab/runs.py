@@ -140,8 +140,8 @@ def check_applied(
     if len(wrong):
         step, place = map(int, wrong[0])
         raise RateError(
-            f"update {step} of {runs[place]} used the rate {applied[step, place]!r}, and not "
-            f"{rates.table[step, place]!r}"
+            f"update {step} of {runs[place]} used the rate {applied[step, place]!s}, and not "
+            f"{rates.table[step, place]!s}"
         )
 
 

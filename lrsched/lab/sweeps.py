@@ -59,8 +59,8 @@ def sweep(
         for label, rule in rules.items()
         for seed in chosen
     ]
-    defaults: dict[str, Any] = {"network": networks, "each_update": False, "name": "sweep"}
-    return train(runs, data, epochs=epochs, **defaults | settings)
+    defaults: dict[str, Any] = {"each_update": False, "name": "sweep"}
+    return train(runs, data, epochs=epochs, network=networks, **defaults | settings)
 
 
 def _rules(schedules: Any) -> dict[Any, Rule]:
@@ -78,12 +78,16 @@ def _rules(schedules: Any) -> dict[Any, Rule]:
         schedules = labelled("schedules", schedules)
     if not schedules:
         raise ValueError("schedules must hold at least one schedule, got none")
-    return {
-        label: Constant(_rate(f"schedules[{label!r}]", rule))
-        if isinstance(rule, numbers.Real)
-        else rule
-        for label, rule in schedules.items()
-    }
+    rules: dict[Any, Rule] = {}
+    for label, rule in schedules.items():
+        if isinstance(rule, numbers.Real):
+            rule = Constant(_rate(f"schedules[{label!r}]", rule))
+        elif not isinstance(rule, Rule):
+            raise TypeError(
+                f"schedules[{label!r}] must be a rate, a schedule or a Plateau, got {rule!r}"
+            )
+        rules[label] = rule
+    return rules
 
 
 def _seeds(seeds: Any) -> list[int]:

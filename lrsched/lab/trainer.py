@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..arguments import AsFloat, Choice, OrNone, Real, Whole
+from ..arguments import AsFloat, Choice, OrNone, Real, Whole, flag
 from . import checkpoints
 from .classification import Classification
 from .data import Data, Regression
@@ -134,6 +134,7 @@ def train(
     seconds = AsFloat(Real(low=0))("checkpoint_seconds", checkpoint_seconds)
     keeping = _Keeping(checkpoints.checked_path(checkpoint), seconds)
     work = Work(runs, makers, networks, settings, chosen_device(device))
+    each_update = flag("each_update", each_update)
     session = _Session(work, task.to(work.device), asked, each_update, text("name", name))
     return session.run(keeping, after_epoch)
 
@@ -227,7 +228,9 @@ class _Session:
             return torch.cat(list(parts), dim=-1).numpy()[..., order]
 
         def tables(name: str) -> dict[str, Any]:
-            return {key: joined(each[name][key] for each in done) for key in done[0][name]}
+            parts = [each[name] for each in done]
+            keys = dict.fromkeys(key for part in parts for key in part)
+            return {key: joined(part.get(key, _nothing(part)) for part in parts) for key in keys}
 
         every = settings.distances_every
         steps = settings.epochs * settings.steps_per_epoch
@@ -250,6 +253,11 @@ class _Session:
 def _runs(done: dict[str, Any]) -> int:
     """The number of runs that some results are of."""
     return len(done["diverged"])
+
+
+def _nothing(part: dict[str, Tensor]) -> Tensor:
+    """What stands for a layer that the network of a group lacks."""
+    return torch.full_like(next(iter(part.values())), torch.nan)
 
 
 def _last(group: Group) -> dict[str, Any]:
@@ -301,12 +309,13 @@ def _example(label: str, make: Any, task: Task) -> nn.Sequential:
     own.mode = "eval"
     try:
         with torch.no_grad():
-            outputs = own(example)
+            outputs = own(torch.cat([example, example]))  # a normalisation may need as many
     except (IndexError, RuntimeError, ValueError) as error:
         raise ValueError(
             f"{name} must take inputs of shape {list(example.shape)}, got: {error}"
         ) from error
-    task.check_outputs(name, list(outputs.shape[1:]))
+    maps = outputs.dim() > 3  # [batch, channels, height, width]
+    task.check_outputs(name, [1, *outputs.shape[1 if maps else 2 :]])
     return network
 
 
