@@ -170,7 +170,7 @@ def training_on(**parts):
 @pytest.mark.parametrize(
     ("said", "error", "message"),
     [
-        (labelled(0.1), TypeError, r"runs\[0\].label must be a string, got 0.1"),
+        (labelled(np.nan), ValueError, r"runs\[0\].label must be a finite number, got nan"),
         (labelled(None), TypeError, r"runs\[0\].label must be a string, got None"),
         (labelled(pathlib.Path("a")), TypeError, r"runs\[0\].label must be a string, got .*Path"),
         (labelled("\udc80"), ValueError, r"runs\[0\].label must be .* got '.udc80'"),
@@ -197,10 +197,11 @@ def training_on(**parts):
             ValueError,
             r"network must give outputs of shape \[1, 10\] .* got \[1, 9\]",
         ),
-        ({"network": lambda: mlp().double()}, ValueError, "network must take inputs of .*dtype"),
+        ({"network": lambda: mlp().double()}, ValueError, "network must take inputs of .*Double"),
         ({"network": failing}, KeyError, "network"),
         ({"network": normalised, "batch_size": 1296, "chunk": None}, ValueError, "batch_size must"),
-        ({"data": ROWS}, TypeError, "data must be a lab.Data, got Regression"),
+        ({"data": ROWS, "network": None}, TypeError, "network must be a function .*, got None"),
+        ({"data": [ROWS]}, TypeError, "data must be a lab.Data or a lab.Regression, got "),
         (training_on(images=IMAGES.images[:0], labels=IMAGES.labels[:0]), ValueError, "data must"),
         (training_on(labels=IMAGES.labels.int()), ValueError, "data.train.labels must be int64"),
         (training_on(labels=IMAGES.labels - 1), ValueError, "data.train.labels must be .* least 0"),

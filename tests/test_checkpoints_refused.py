@@ -35,8 +35,8 @@ def wider():
     [
         ({"epochs": 4}, "epochs: 3 there, 4 here"),
         ({"batch_size": 299}, "batch_size: 300 there, 299 here"),
-        ({"group": 3}, r"asked: \[2, 300\] there, \[3, 300\] here"),
-        ({"chunk": None}, r"asked: \[2, 300\] there, \[2, None\] here"),
+        ({"group": 3}, "asked: .*'group': 2, .* there, .*'group': 3,"),
+        ({"chunk": None}, "asked: .*'chunk': 300, .* there, .*'chunk': None,"),
         ({"optimizer": SGD(0.5)}, "optimizer: "),
         ({"optimizer": Adam()}, "optimizer: "),
         ({"distances_every": 1}, "distances_every: None there, 1 here"),

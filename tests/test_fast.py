@@ -218,7 +218,7 @@ from lrsched.lab import fast
 assert not {"numba", "llvmlite"} & sys.modules.keys()  # before a loop is asked for
 sys.modules.update(dict.fromkeys(sys.argv[1:]))  # None: not to be found
 networks = {"0": lab.mlp, "1": lambda: lab.mlp(norm="before")}
-table = lab.sweep(networks, [0.1, 0.01], 2, lab.polynomial(samples=320), epochs=2)
+table = lab.sweep(networks, [0.1, 0.01], 2, lab.polynomial(samples=320), epochs=2).table()
 print(json.dumps([fast.loop(lab.Stack([lab.mlp()])) is None, table.to_numpy(float).tolist()]))
 """
 

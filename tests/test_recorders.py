@@ -234,16 +234,30 @@ def test_keras_beside_other_callbacks(other):
         assert len(set(recorder.rates)) > 1
 
 
+class Countless(keras.optimizers.SGD):
+    @property
+    def variables(self):
+        return []
+
+
 @pytest.mark.parametrize(
-    ("lost", "message"),
+    ("optimizer", "message"),
     [
-        ({"_learning_rate": lambda: 0.1}, "that of SGD comes from a function"),
-        ({"_learning_rate": None}, "or it has not exactly one"),
-        ({"_variables": []}, "a Recorder needs an optimizer whose variables"),
+        (
+            keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(keras.optimizers.SGD())),
+            "must have one learning_rate",
+        ),
+        (Countless(), "a Recorder needs an optimizer whose variables"),
     ],
 )
-def test_keras_refuses_what_cannot_be_known(lost, message):
+def test_keras_refuses_what_cannot_be_known(optimizer, message):
     model = model_with(0.1)
-    vars(model.optimizer).update(lost)
+    model.compile(optimizer, "mse")
     with pytest.raises(TypeError, match=message):
         fit(model, lrsched.keras.Recorder())
+
+
+def test_keras_asks_a_function_once_more():
+    recorder = lrsched.keras.Recorder()
+    fit(model_with(lambda: 0.25), recorder)
+    assert set(recorder.rates) == {0.25}

@@ -10,8 +10,6 @@ from .schedules import taken, updating
 
 __all__ = ["Recorder"]
 
-Schedule = keras.optimizers.schedules.LearningRateSchedule
-
 
 class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
     """A Keras callback that records the rates that the updates use.
@@ -21,20 +19,20 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
     with ``steps_per_execution``. It goes on in a second ``fit``, and stops with it: there is
     nothing to remove. ``train_on_batch`` calls no callbacks.
 
-    The step that Keras compiles shows nothing of what it does. So a rate that is a number is
-    read at the end of the batch, when all others have set it; only a callback that sets the next
-    rate *at the end of a batch* must come after this one in the list. A
-    ``LearningRateSchedule`` is evaluated at the steps that were made, since
-    ``optimizer.learning_rate`` is then that of the next one; this is what was applied if it is
-    a function of the step alone, and was not replaced after the training step was compiled.
+    The step that Keras compiles shows nothing of what it does. So the rate is asked of the
+    optimizer at the end of the batch. A number has then been set by all others; only a callback
+    that sets the next rate *at the end of a batch* must come after this one in the list. For a
+    ``LearningRateSchedule`` the optimizer's count is put back, for a moment, to the steps that
+    were made; what it gives is what was applied if it is a function of the step alone, and was
+    not replaced after the training step was compiled. A function is called once more.
 
     Raises:
-        TypeError: when training starts, an optimizer whose rate cannot be known: a function
-            gives it, it has several, or none of its variables counts.
+        TypeError: when training starts, an optimizer that has several rates, or of whose
+            variables none counts.
 
     >>> import lrsched, lrsched.keras
     >>> model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
-    >>> halves = lrsched.keras.schedule(lrsched.Exponential(0.5, 0.5))
+    >>> halves = lrsched.keras.schedule(lrsched.Exponential(0.5, decay_rate=0.5))
     >>> model.compile(keras.optimizers.SGD(halves), "mse")
     >>> recorder = lrsched.keras.Recorder()
     >>> x = np.ones((3, 1))
@@ -55,32 +53,39 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._count()  # or refuse, before anything is trained
-        if not isinstance(self._held(), keras.Variable | Schedule):
+        if not hasattr(self._optimizer(), "learning_rate"):
             raise TypeError(
-                "the optimizer's learning_rate must be a number or a LearningRateSchedule for "
-                f"its rates to be recorded; that of {type(self._optimizer()).__name__} comes "
-                "from a function, or it has not exactly one"
+                "the optimizer must have one learning_rate for it to be recorded; that of "
+                f"{type(self._optimizer()).__name__} has not"
             )
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self._before = int(self._count())
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        held, count = self._held(), self._count()
         summed = getattr(self._optimizer(), "gradient_accumulation_steps", None) or 1
-        for step in range(self._before, int(count)):
+        for step in range(self._before, int(self._count())):
             if (step + 1) % summed == 0:
-                step = keras.ops.convert_to_tensor(step, count.dtype)
-                rate = held(step) if isinstance(held, Schedule) else held
-                self._rates.append(float(keras.ops.copy(rate)))
+                self._rates.append(self._rate(step))
+
+    def _rate(self, step: int) -> float:
+        """The rate of the update with this number, if it has just been made."""
+        optimizer, count = self._optimizer(), self._variable()
+        if isinstance(optimizer.learning_rate, keras.Variable):
+            return float(keras.ops.copy(optimizer.learning_rate))
+        now = self._count()
+        try:
+            count.assign(keras.ops.cast(step, count.dtype))
+            return float(optimizer.learning_rate)
+        finally:
+            count.assign(now)
 
     def _optimizer(self) -> Any:
         return updating(self.model)
 
+    def _variable(self) -> Any:
+        return taken(self._optimizer(), "a Recorder")
+
     def _count(self) -> Any:
         """The gradients that the optimizer has taken."""
-        return keras.ops.copy(taken(self._optimizer(), "a Recorder"))
-
-    def _held(self) -> Any:
-        """The variable or the schedule. The public property has evaluated it already."""
-        return getattr(self._optimizer(), "_learning_rate", None)
+        return keras.ops.copy(self._variable())

@@ -1,6 +1,7 @@
 """Training runs, and the rates by which they are trained side by side."""
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
@@ -9,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import Plateau, Schedule, from_dict
-from ..arguments import Whole
+from ..arguments import AsFloat, Real, Whole
 from .plain import plain, text
 
 __all__ = ["RateError", "Rates", "Run", "check_applied", "checked_runs", "planned_rates"]
 
 Array = npt.NDArray[Any]
+_number = AsFloat(Real(smallest=-math.inf, largest=math.inf))
 Rule = Schedule | Plateau
 
 
@@ -154,7 +156,8 @@ def checked_runs(runs: Iterable[Any], networks: Iterable[str]) -> list[Run]:
         name = f"runs[{place}]"
         if not isinstance(run, Run):
             raise TypeError(f"{name} must be a lab.Run, got {run!r}")
-        label = run.label if isinstance(run.label, float) else text(f"{name}.label", run.label)
+        check = _number if isinstance(run.label, float) else text
+        label = check(f"{name}.label", run.label)
         seed = checked_seed(f"{name}.seed", run.seed)
         if run.network not in networks:
             labels = ", ".join(map(repr, networks))
