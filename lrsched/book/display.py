@@ -80,15 +80,15 @@ def described(source: "Results | pd.DataFrame") -> str:
     if isinstance(source, Results):
         settings, where = source.settings, source.surroundings
         counts = {len(columns) for _, columns in source.columns()}
-        seeds, some = max(counts), "up to " if len(counts) > 1 else ""
+        seeds, limit = max(counts), "up to " if len(counts) > 1 else ""
     else:
         settings, where = (source.attrs[part] for part in ("settings", "surroundings"))
-        seeds, some = settings["seeds"], ""
+        seeds, limit = settings["seeds"], ""
     epochs = settings["epochs"]
     when = f"record of {where['date']}" if "date" in where else "trained on this page"
     return (
         f"{settings['data']}, {settings['samples']:,} images, {epochs} epoch{'s' * (epochs > 1)}, "
-        f"{some}{seeds} seed{'s' * (seeds > 1)}; {when}"
+        f"{limit}{seeds} seed{'s' * (seeds > 1)}; {when}"
     )
 
 

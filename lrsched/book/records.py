@@ -78,8 +78,8 @@ def _read(name: str, part: str) -> Any:
     def content(each: str) -> Any:
         return json.loads(files[each].read_text(encoding="utf-8"))
 
-    if name in files and part in (found := content(name)):
-        return found
+    if name in files and part in (wanted := content(name)):
+        return wanted
     known = ", ".join(repr(each) for each in files if part in content(each)) or "there is none"
     raise ValueError(f"name must be that of a record ({known}), got {name!r}")
 

@@ -71,10 +71,10 @@ def together(verdicts: Iterable[str]) -> str:
     >>> together(["supported", "supported", "refuted"])
     'refuted'
     """
-    found = set(verdicts)
-    if found == {"supported"}:
+    different = set(verdicts)
+    if different == {"supported"}:
         return "supported"
-    return "refuted" if "refuted" in found else "undecided"
+    return "refuted" if "refuted" in different else "undecided"
 
 
 class Findings(dict[str, str]):
@@ -102,11 +102,11 @@ class Findings(dict[str, str]):
             digits: behind the point.
         """
         if not isinstance(differences, Mapping):
-            text, found = judged(differences, digits)
-            self.conclude(claim, found, text)
+            text, decision = judged(differences, digits)
+            self.conclude(claim, decision, text)
             return
         cases = {name: judged(values, digits) for name, values in differences.items()}
         table([*heads, "verdict"], [[name, *case] for name, case in cases.items()])
-        verdicts = [found for _, found in cases.values()]
+        verdicts = [decision for _, decision in cases.values()]
         count = verdicts.count("supported")
         self.conclude(claim, together(verdicts), f"{count} of {len(cases)} cases support it")

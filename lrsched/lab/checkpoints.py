@@ -118,19 +118,19 @@ def load(path: Path, settings: dict[str, Any]) -> dict[str, Any] | None:
             f"checkpoint {path} is cut short or altered: name another file, or delete it to "
             "start anew"
         )
-    kept = torch.load(io.BytesIO(packed), map_location="cpu", weights_only=True, mmap=False)
-    found: dict[str, Any] = json.loads(kept["settings"])
+    content = torch.load(io.BytesIO(packed), map_location="cpu", weights_only=True, mmap=False)
+    theirs: dict[str, Any] = json.loads(content["settings"])
     different = [
-        f"{name}: {_short(found.get(name))} there, {_short(settings.get(name))} here"
-        for name in dict.fromkeys([*settings, *found])
-        if not _same(found.get(name), settings.get(name))
+        f"{name}: {_short(theirs.get(name))} there, {_short(settings.get(name))} here"
+        for name in dict.fromkeys([*settings, *theirs])
+        if not _same(theirs.get(name), settings.get(name))
     ]
     if different:
         raise CheckpointError(
             f"checkpoint {path} is of another training ({'; '.join(different)}): "
             "name another file, or delete it to start anew"
         )
-    state: dict[str, Any] = kept["state"]
+    state: dict[str, Any] = content["state"]
     return state
 
 

@@ -169,11 +169,11 @@ def _cache(source: Source) -> Path:
 def _decoded(path: Path, source: Source) -> Pixels:
     """The array in a gzipped IDX file."""
     packed = path.read_bytes()
-    found, wanted = hashlib.sha256(packed).hexdigest(), source.sha256[path.name]
-    if found != wanted:
+    digest, wanted = hashlib.sha256(packed).hexdigest(), source.sha256[path.name]
+    if digest != wanted:
         raise DataError(
             f"{str(path)!r} is cut short or altered: its {len(packed)} bytes have the SHA-256 "
-            f"{found}, the official file's is {wanted}. Delete it and get it anew from "
+            f"{digest}, the official file's is {wanted}. Delete it and get it anew from "
             f"{source.addresses[0]}{path.name}"
         )
     raw = gzip.decompress(packed)

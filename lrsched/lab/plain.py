@@ -54,12 +54,12 @@ def text(name: str, value: Any) -> str:
 
 def labelled(name: str, values: Mapping[Any, Any]) -> dict[str, Any]:
     """The check for an argument that is a dict from label to anything."""
-    found: dict[str, Any] = {}
+    by_label: dict[str, Any] = {}
     for label, value in values.items():
         if not isinstance(label, str):
             raise TypeError(f"{name} must have strings for labels, got {label!r}")
         label = text(f"{name}: a label", label)
-        if label in found:
+        if label in by_label:
             raise ValueError(f"{name} must have each label once, got {label!r} twice")
-        found[label] = value
-    return found
+        by_label[label] = value
+    return by_label

@@ -67,8 +67,8 @@ class _Drawing(TorchFunctionMode):
         """The generator for the device of what is drawn, the global one's twin."""
         tensors = (each for each in (*args, *kwargs.values()) if isinstance(each, Tensor))
         device = next((each.device for each in tensors), kwargs.get("device"))
-        made = torch.Generator("cpu" if device is None else device)
-        return self.generators.setdefault(made.device, made.manual_seed(self.seed))
+        fresh = torch.Generator("cpu" if device is None else device)
+        return self.generators.setdefault(fresh.device, fresh.manual_seed(self.seed))
 
 
 def order(samples: int, seed: int, epoch: int) -> Tensor:

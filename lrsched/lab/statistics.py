@@ -85,8 +85,8 @@ def ratio(
     def quotient(a: Any, b: Any, axis: int = -1) -> Any:
         return statistic(a, axis=axis) / statistic(b, axis=axis)
 
-    found = bootstrap(
+    ends = bootstrap(
         (x, y), quotient, paired=True, vectorized=True, method="percentile",
         n_resamples=2000, batch=200, confidence_level=level, random_state=0,
     ).confidence_interval  # fmt: skip
-    return float(quotient(x, y)), float(found.low), float(found.high)
+    return float(quotient(x, y)), float(ends.low), float(ends.high)

@@ -198,15 +198,14 @@ class _Session:
         state = checkpoints.load(file, identity)
         if state is None or sum(map(_runs, state["done"])) < len(self.work.runs):
             checkpoints.needs_place(file)  # before hours of training
-        begun = state is None
-        kept = first() if state is None else state
+        present = state or first()
 
         def save() -> None:
-            checkpoints.save(file, identity, kept)
+            checkpoints.save(file, identity, present)
 
-        if begun:
+        if state is None:
             save()
-        return kept, save
+        return present, save
 
     def _identity(self) -> dict[str, Any]:
         """What makes it this training and no other."""

@@ -65,10 +65,10 @@ class Recorder:
 
         NaN for a group that was not there yet, or has no rate.
         """
-        made = [rates for rates, skipped in self._updates if not skipped]
-        groups = max([self._groups, *map(len, made)])
-        table = np.full((len(made), groups), np.nan)
-        for row, rates in zip(table, made, strict=True):
+        updates = [rates for rates, skipped in self._updates if not skipped]
+        groups = max([self._groups, *map(len, updates)])
+        table = np.full((len(updates), groups), np.nan)
+        for row, rates in zip(table, updates, strict=True):
             row[: len(rates)] = [np.nan if rate is None else float(rate) for rate in rates]
         return table[:, 0] if groups == 1 else table
 
