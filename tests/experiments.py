@@ -3,16 +3,16 @@
 import copy
 import dataclasses
 import functools
-from typing import NamedTuple
+from types import SimpleNamespace
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 import reference
 from lrsched import lab
+from stacks import POOL, built
 
 DIGITS = lab.digits()
 
@@ -27,7 +27,7 @@ def images(train=100, validation=20, test=30):
     return dataclasses.replace(DIGITS, **parts)
 
 
-def rows(features=3, outputs=1, train=30, validation=7, test=5):
+def rows(features=3, outputs=2, train=30, validation=7, test=5):
     """Rows of a smooth function with some noise."""
     rng = np.random.default_rng(5)
 
@@ -40,29 +40,24 @@ def rows(features=3, outputs=1, train=30, validation=7, test=5):
 
 
 def mlp(**arguments):
-    """A function that makes a ``lab.mlp``; of three features unless told otherwise."""
-    return functools.partial(lab.mlp, **{"features": 3, **arguments})
+    """A function that makes a ``lab.mlp``; of 3 features and 2 outputs unless told so."""
+    return functools.partial(lab.mlp, **{"features": 3, "outputs": 2, **arguments})
 
 
-def flat(activation=nn.Tanh, norm=False, momentum=0.3, **settings):
-    """A small network for the digits."""
-    norms = [nn.BatchNorm1d(units, momentum=momentum, **settings) for units in (64, 12) if norm]
-    return nn.Sequential(
-        nn.Flatten(), *norms[:1], nn.Linear(64, 12), *norms[1:], activation(), nn.Linear(12, 10)
-    )
+def flat(activation="t", norm=None):
+    """A small network for the digits, of parts as ``built`` knows them."""
+    norms = [] if norm is None else [norm]
+    return built((1, 8, 8), "f", *norms, 12, *norms, activation, 10)
 
 
-normalised = functools.partial(flat, norm=True)
+normalised = functools.partial(flat, norm={"momentum": 0.3})
 IMAGES, ROWS = images(), rows()
 NORMS = {str(norm): mlp(depth=2, norm=norm) for norm in (None, "before", "after")}
 FLAT = {"plain": flat, "normalised": normalised}
 CONVOLUTIONS = {
     "lenet": lambda: lab.lenet(8),
-    "pooled": lambda: nn.Sequential(
-        nn.Conv2d(1, 3, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.BatchNorm1d(27),
-        nn.Linear(27, 10),
-    ),
-}  # fmt: skip
+    "pooled": functools.partial(built, (1, 8, 8), (3, 3), "r", POOL, "f", {}, 10),
+}
 # Data, and networks for them: of images, and of rows in each way of computing.
 KINDS = {
     "images": (IMAGES, FLAT | CONVOLUTIONS),
@@ -70,20 +65,10 @@ KINDS = {
 }
 
 
-class Alone(NamedTuple):
-    """A run by a plain loop: of each step, and of each epoch by name."""
-
-    losses: np.ndarray
-    rates: np.ndarray
-    metrics: dict[str, np.ndarray]
-
-
-def alone(
-    run, data, make, *, epochs, batch_size=8, optimizer=None, lr=1.0, scheduler=None,
-    watch="validation_loss",
-):  # fmt: skip
+def alone(run, data, make, *, epochs, batch_size=8, optimizer=None, lr=1.0, scheduler=None):
     """Train one run as anyone would write it, and measure it.
 
+    What was measured are the losses and rates of each step, and the metrics of each epoch by name.
     PyTorch's own scheduler is made by ``scheduler(optimizer)``; None: the run's rates are used.
     """
     torch.manual_seed(run.seed)
@@ -98,7 +83,7 @@ def alone(
     def end():
         table.append(measured(network, data))
         if each_epoch:
-            scheduler.step(table[-1][watch])
+            scheduler.step(table[-1]["validation_loss"])
 
     parts = [batches(data.train, run.seed, epoch, batch_size) for epoch in range(epochs)]
     criterion = cross_entropy if isinstance(data, lab.Data) else mse_loss
@@ -116,7 +101,7 @@ def alone(
             targets = torch.cat([targets for _, targets in parts[epoch]])
             row["train_accuracy"] = accuracy(torch.cat(outputs[of_epoch]), targets)
     metrics = {name: np.array([row[name] for row in table]) for name in table[0]}
-    return Alone(losses, np.array(trained.rates), metrics)
+    return SimpleNamespace(losses=losses, rates=trained.rates, metrics=metrics)
 
 
 def batches(part, seed, epoch, size):
@@ -132,20 +117,19 @@ def accuracy(outputs, labels):
 
 def measured(network, data):
     """What is measured after an epoch, by name."""
-    found = {}
-    if not isinstance(data, lab.Data):
+    found, on_images = {}, isinstance(data, lab.Data)
+    criterion = cross_entropy if on_images else mse_loss
+    if not on_images:
         train = vars(data.train).values()
         found["train_loss"] = float(reference.error(network, *train))
         found["precise_loss"] = float(reference.error(network, *train, "precise"))
     for part in ("validation", "test"):
         inputs, targets = vars(getattr(data, part)).values()
-        if isinstance(data, lab.Data):
-            with torch.no_grad():
-                outputs = copy.deepcopy(network).eval()(inputs)
-            found[f"{part}_loss"] = float(cross_entropy(outputs, targets))
+        loss = reference.error(network, inputs, targets, criterion=criterion)
+        found[f"{part}_loss"] = float(loss)
+        if on_images:
+            outputs = copy.deepcopy(network).eval()(inputs)
             found[f"{part}_accuracy"] = accuracy(outputs, targets)
-        else:
-            found[f"{part}_loss"] = float(reference.error(network, inputs, targets))
     return found
 
 

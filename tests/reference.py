@@ -4,10 +4,19 @@ import copy
 from typing import NamedTuple
 
 import torch
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import mse_loss
 
-from lrsched.lab import Adam
+from lrsched.lab import SGD, Adam
+
+# With a small eps, Adam divides tiny gradients by their own size: rounding decides signs.
+DECAYS = st.just(0.0) | st.floats(1e-4, 0.1)
+OPTIMIZERS = (
+    st.builds(SGD, st.floats(0, 0.9), DECAYS)
+    | st.builds(SGD, st.floats(0.1, 0.9), DECAYS, st.just(True))
+    | st.builds(Adam, st.floats(0, 0.95), st.floats(0, 0.999), st.floats(1e-3, 0.1), DECAYS)
+)
 
 
 class Trained(NamedTuple):

@@ -1,164 +1,149 @@
-"""Networks for the tests of stacks, and each of them beside itself alone."""
+"""Small networks of every shape, and networks of a stack beside themselves alone."""
 
 import functools
 from collections import OrderedDict
 
-import pytest
 import torch
+from hypothesis import strategies as st
 from torch import nn
 
 from lrsched import lab
-from lrsched.lab import lenet
 
-DOUBLE = torch.float64
-SINGLE = torch.float32
-BatchNorm, Conv, Flatten, Linear, Pool = (
-    nn.BatchNorm1d, nn.Conv2d, nn.Flatten, nn.Linear, nn.MaxPool2d,
-)  # fmt: skip
+DOUBLE, SINGLE = torch.float64, torch.float32
+
+PARTS = {"t": nn.Tanh, "r": nn.ReLU, "i": lambda: nn.ReLU(inplace=True), "f": nn.Flatten}
+POOL = functools.partial(nn.MaxPool2d, 2)
 
 
-def of(*layers):
-    """What makes networks of layers, each a type or a type with its arguments."""
+def built(shape, *parts):
+    """A network for inputs of a shape, and what it makes of them fits from part to part.
 
-    def make():
-        made = (layer if isinstance(layer, tuple) else (layer,) for layer in layers)
-        return nn.Sequential(*(kind(*arguments) for kind, *arguments in made))
+    Units make a linear layer, without bias if negative; a tuple a convolution, settings a
+    normalisation, and a function whatever it makes.
+    """
+    layers, x = [], torch.zeros(2, *shape)
+    for part in parts:
+        match part:
+            case int():
+                layer = nn.Linear(x.shape[-1], abs(part), bias=part > 0)
+            case tuple():
+                layer = nn.Conv2d(x.shape[1], *part)
+            case dict():
+                layer = nn.BatchNorm1d(x.shape[1], **part)
+            case _:
+                layer = PARTS.get(part, part)()
+        x = layer.eval()(x)
+        layers.append(layer.train())
+    return nn.Sequential(*layers)
 
-    return make
 
-
-def mlp(activation=nn.ReLU, bias=True):
-    return of(Flatten, (Linear, 64, 20, bias), activation, (Linear, 20, 15, bias), activation,
-              (Linear, 15, 10, bias))()  # fmt: skip
-
-
-def reusing():
-    """One ReLU and one linear layer, each at two places."""
-    relu, linear = nn.ReLU(), Linear(64, 64)
-    return nn.Sequential(Flatten(), linear, relu, linear, relu, Linear(64, 5))
-
-
-def twice():
-    """One normalisation at two places."""
-    norm = BatchNorm(6)
-    return nn.Sequential(Linear(5, 6), norm, nn.Tanh(), Linear(6, 6), norm, Linear(6, 2))
+def sharing():
+    """A linear layer, an activation and a normalisation, each at two places."""
+    linear, act, norm = nn.Linear(4, 4), nn.ReLU(), nn.BatchNorm1d(4)
+    return nn.Sequential(nn.Linear(3, 4), linear, norm, act, linear, norm, act, nn.Linear(4, 2))
 
 
 def without_shift():
-    norm = BatchNorm(6)
-    norm.bias = None
-    return nn.Sequential(Linear(5, 6), norm, nn.Tanh(), Linear(6, 2))
-
-
-def named():
-    return nn.Sequential(
-        OrderedDict(flat=Flatten(), first=Linear(64, 7), act=nn.Tanh(), last=Linear(7, 3))
-    )
-
-
-def around(*norms):
-    """Normalisations behind layers of 5, 6, 6 and 2 units."""
-    return nn.Sequential(
-        norms[0], Linear(5, 6), norms[1], nn.Tanh(), Linear(6, 6), nn.ReLU(), norms[2],
-        Linear(6, 2), norms[3],
-    )  # fmt: skip
-
-
-def everywhere(**settings):
-    return around(*(BatchNorm(units, **settings) for units in (5, 6, 6, 2)))
-
-
-def mixed():
-    """Every kind of normalisation in one network."""
-    return around(
-        BatchNorm(5, affine=False, momentum=0.5),
-        BatchNorm(6, track_running_stats=False),
-        BatchNorm(6, eps=0.3, momentum=0.0),
-        BatchNorm(2, affine=False, track_running_stats=False),
-    )
-
-
-ROWS = {
-    f"mlp, {depth} layers, {activation}, {norm}": functools.partial(
-        lab.mlp, 5, depth, 4, 2, activation, norm
-    )
-    for depth in (0, 1, 3)
-    for activation in ("tanh", "relu")
-    for norm in ("before", "after", None)
-    if depth or (activation, norm) == ("tanh", None)
-} | {
-    f"everywhere, {settings}": functools.partial(everywhere, **settings)
-    for settings in (
-        {}, {"momentum": 0.0}, {"momentum": 1.0}, {"momentum": 1}, {"eps": 0.5}, {"affine": False},
-        {"track_running_stats": False}, {"affine": False, "track_running_stats": False},
-    )
-} | {
-    "without shift": without_shift,
-    "mixed": mixed,
-    "one at two places": twice,
-    "two in a row": of((BatchNorm, 5), (BatchNorm, 5, 0.1), (Linear, 5, 2)),
-    "nothing but a normalisation": of((BatchNorm, 5)),
-    "activation first": of(nn.Tanh, (BatchNorm, 5), nn.ReLU, (Linear, 5, 2), nn.Tanh,
-                           (BatchNorm, 2)),
-    "in place": of((Linear, 5, 6), (BatchNorm, 6), (nn.ReLU, True), (Linear, 6, 2)),
-    "flat first": of(Flatten, (BatchNorm, 5), (Linear, 5, 2)),
-    "flat in between": of((Linear, 5, 6), Flatten, (BatchNorm, 6), Flatten, nn.ReLU, Flatten),
-}  # fmt: skip
-# Of one channel, 8 by 8 pixels.
-IMAGES = {
-    "LeNet": lambda: lenet(8),
-    "MLP, ReLU": mlp,
-    "MLP, Tanh": lambda: mlp(nn.Tanh),
-    "MLP without bias": lambda: mlp(bias=False),
-    "strides and padding": of((Conv, 1, 3, (5, 3), (1, 2), (2, 0)), nn.Tanh,
-                              (Conv, 3, 4, 3, 2, 2, 1, 1, False), nn.ReLU, Flatten,
-                              (Linear, 60, 5, False)),
-    "linear": of(Flatten, (Linear, 64, 10)),
-    "activations first": of(nn.ReLU, nn.Tanh, Flatten, nn.ReLU, (Linear, 64, 10)),
-    "pooling first": of((Pool, 3, 2, 1), nn.ReLU, Flatten, (Linear, 16, 4)),
-    "pooling twice": of((Conv, 1, 2, 3), nn.ReLU, (Pool, 2), (Pool, 2, None, 0, 1, False, True),
-                        Flatten, (Linear, 8, 4)),
-    "flat twice": of((Conv, 1, 2, 3), Flatten, Flatten, (Linear, 72, 4), Flatten),
-    "one channel": of((Conv, 1, 2, 3), (Conv, 2, 1, 3), nn.ReLU, Flatten, (Linear, 16, 4)),
-    "flat at the end": of((Conv, 1, 2, 3), nn.Tanh, Flatten),
-    "layers at two places": reusing,
-    "named layers": named,
-    "ReLU in place": of(Flatten, (Linear, 64, 5), (nn.ReLU, True)),
-    "normalised": of(Flatten, (BatchNorm, 64), (Linear, 64, 7), (BatchNorm, 7), nn.ReLU,
-                     (Linear, 7, 3)),
-    "convolutions": of((Conv, 1, 2, 3), nn.ReLU, (Pool, 2), (Conv, 2, 3, 2), Flatten,
-                       (BatchNorm, 12), nn.Tanh, (Linear, 12, 4), (BatchNorm, 4), nn.ReLU,
-                       (Linear, 4, 3)),
-    "convolutions alone": of((Conv, 1, 3, 6), nn.Tanh, Flatten, (BatchNorm, 27)),
-    "pooling": of((Pool, 2), Flatten, (BatchNorm, 16), (Linear, 16, 3)),
-}  # fmt: skip
-EVERY = ROWS | IMAGES
-ALL = pytest.mark.parametrize("name", EVERY)
-# The same inputs for all networks, or for each its own, which are rows.
-CASES = [(name, False) for name in EVERY] + [(name, True) for name in ROWS]
-
-
-def shaken(network):
-    """The network with scales, shifts and running statistics as none starts with."""
-    for layer in network:
-        if isinstance(layer, BatchNorm):
-            for p in layer.parameters():
-                nn.init.normal_(p, 0.5)
-            if layer.track_running_stats:
-                layer.running_mean.normal_()
-                layer.running_var.uniform_(0.5, 2)
-                layer.num_batches_tracked.random_(100)
+    network = built((3,), 6, {}, "t", 2)
+    network[1].bias = None
     return network
 
 
-def example(name, count=3, dtype=DOUBLE):
-    """Networks, all different."""
-    torch.manual_seed(1)
-    return [shaken(EVERY[name]().to(dtype)) for _ in range(count)]
+def named():
+    return nn.Sequential(OrderedDict(flat=nn.Flatten(), first=nn.Linear(64, 7), act=nn.Tanh()))
+
+
+NORMS = [
+    {}, {"affine": False, "eps": 1e-2}, {"momentum": 0.4}, {"momentum": 1.0, "eps": 0.1},
+    {"momentum": 0.0},
+]  # fmt: skip
+NORM, PLAIN, LATE, LAST, FIRST = NORMS
+# Three features and two outputs, as the compiled loop knows them.
+HANDMADE = {
+    name: functools.partial(built, (3,), *parts)
+    for name, parts in {
+        "no bias": [-6, "t", -5, "r", -2],
+        "affine=False": [6, PLAIN, "t", 2],
+        "bias alone of none": [-6, LATE, "r", 2],
+        "norm first and last": [NORM, 5, "t", 2, NORM],
+        "norm alone": [NORM, 2],
+        "norms in a row": [4, FIRST, LAST, 2],
+        "tanh first and last": ["t", 2, "t"],
+        "ReLU first and last": ["r", NORM, 4, "t", 2, "r"],
+        "activations in a row": [4, "t", "r", "t", "t", NORM, "r", "r", 2],
+        "linear layers in a row": [9, 1, 7, 2],
+        "flat": ["f", 5, "f", "r", NORM, "f", 2, "f"],
+        "in place": [5, "i", 4, NORM, "i", 2],
+    }.items()
+}
+HANDMADE |= {"shared": sharing, "deep": lambda: lab.mlp(3, 4, 5, outputs=2, norm="after")}
+# Those of which nothing is kept, and which need a stack.
+FORGETFUL = [{"track_running_stats": False}, {"affine": False, "track_running_stats": False}]
+ROWS = HANDMADE | {
+    "forgetful": functools.partial(built, (3,), FORGETFUL[0], 6, FORGETFUL[1], "t", 2, NORM),
+    "without shift": without_shift,
+    "nothing but a normalisation": functools.partial(built, (3,), {"momentum": 1}),
+}
+# Of one channel, 8 by 8 pixels.
+IMAGES = {
+    "LeNet": lambda: lab.lenet(8),
+    "named layers": named,
+} | {
+    name: functools.partial(built, (1, 8, 8), *parts)
+    for name, parts in {
+        "MLP": ["f", 20, "r", -15, "t", 10],
+        "strides and padding": [(3, (5, 3), (1, 2), (2, 0)), "t", (4, 3, 2, 2, 1, 1, False), "r",
+                                "f", -5],
+        "activations first": ["r", "t", "f", "r", 10],
+        "pooling first": [POOL, (2, 3), "t", "f", 4],
+        "pooling in between": [(2, 3), POOL, "r", (3, 2), "t", POOL, "f", 4],
+        "pooling that overlaps": [(2, 3), "r", lambda: nn.MaxPool2d(3, 2, 1), "f", 4],
+        "pooling with ceil": [(2, 2), "r", lambda: nn.MaxPool2d(2, ceil_mode=True), "f", 4],
+        "flat twice": [(2, 3), "f", "f", 4, "f"],
+        "one channel": [(2, 3), (1, 3), "r", "f", 4],
+        "flat at the end": [(2, 3), "t", "f"],
+        "ReLU in place": ["f", 5, "i", 2, "i"],
+        "convolutions": [(2, 3), "r", POOL, (3, 2), "f", NORM, "t", 4, NORM, "r", 3],
+        "pooling alone": [POOL, "f", NORM, 3],
+    }.items()
+}  # fmt: skip
+
+EVERY = ROWS | IMAGES
+
+BETWEEN = ["", "t", "r", "nt", "nr", "tn", "rn", "trf", "rnnt"]  # n: normalised
+
+
+@st.composite
+def parts(draw, outputs, norms=NORMS):
+    """Of a network of up to five linear layers."""
+    chosen = []
+    for units in [None, *draw(st.lists(st.integers(1, 9), max_size=4)), outputs]:
+        chosen += [units * draw(st.sampled_from([1, -1]))] if units else []
+        for part in draw(st.sampled_from(BETWEEN)):
+            chosen.append(draw(st.sampled_from(norms)) if part == "n" else part)
+    return chosen
+
+
+def networks(make, size, dtype=SINGLE):
+    """Networks whose weights and running statistics all differ."""
+    torch.manual_seed(size)
+    nets = [make().to(dtype) for _ in range(size)]
+    with torch.no_grad():
+        for network in nets:
+            for p in network.parameters():
+                p.add_(torch.randn_like(p), alpha=0.2)
+            for name, buffer in network.named_buffers():
+                if name.endswith("running_var"):
+                    buffer.uniform_(0.5, 2)
+                elif name.endswith("running_mean"):
+                    buffer.normal_(0, 0.3)
+                else:
+                    buffer.fill_(int(torch.randint(9, ())))
+    return nets
 
 
 def inputs_for(name, own=False, dtype=DOUBLE, batch=17, count=3):
-    shape = (5,) if name in ROWS else (1, 8, 8)
+    shape = (3,) if name in ROWS else (1, 8, 8)
     return 1.5 * torch.randn(*[count] * own, batch, *shape, dtype=dtype) + 0.5
 
 
@@ -179,13 +164,13 @@ def gradients(stack, x):
     return outputs.detach(), {name: p.grad for name, p in stack.parameters.items()}
 
 
-def check_batch(stack, networks, x, own, rtol, atol):
+def check_batch(stack, nets, x, own, rtol, atol):
     """Outputs, gradients and statistics beside those of the networks alone."""
     close = functools.partial(torch.testing.assert_close, rtol=rtol)
     outputs, grads = gradients(stack, x)
     every = slopes(outputs)
-    assert set(stack.buffers) == {name for name, _ in networks[0].named_buffers()}
-    for k, network in enumerate(networks):
+    assert set(stack.buffers) == {name for name, _ in nets[0].named_buffers()}
+    for k, network in enumerate(nets):
         network.zero_grad()
         expected = network((x[k] if own else x).clone())
         if expected.requires_grad:

@@ -7,19 +7,12 @@ import torch
 
 from lrsched.lab.machine import chosen_device
 
-WARNINGS = [
-    "CUDA initialization: Found no NVIDIA driver on your system.",
-    "CUDA initialization: The NVIDIA driver on your system is too old.",
-    "Can't initialize NVML",
-]
 
-
-@pytest.mark.parametrize("text", WARNINGS)
-def test_without_a_gpu(monkeypatch, text):
+def test_without_a_gpu(monkeypatch):
     """As PyTorch's CUDA build answers where the driver is missing or of no use."""
 
     def is_available():
-        warnings.warn(text, UserWarning, stacklevel=2)
+        warnings.warn("CUDA initialization: Found no NVIDIA driver", UserWarning, stacklevel=2)
         return False
 
     monkeypatch.setattr(torch.cuda, "is_available", is_available)

@@ -3,18 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 import lrsched as L
-from experiments import KINDS, ROWS, alone, arrays, flat, images, mlp, same
+from experiments import KINDS, ROWS, alone, arrays, flat, images, mlp, normalised, same
 from lrsched.lab import SGD, Adam, Run, train
 from lrsched.lab.group import Group
 
-ROWS_RELU = {str(n): mlp(norm=n, activation="relu") for n in (None, "before", "after")}
 RELU = {
-    "images": {"plain": lambda: flat(nn.ReLU), "normalised": lambda: flat(nn.ReLU, norm=True)},
-    "compiled": ROWS_RELU,
-    "batched": ROWS_RELU,
+    "images": {"plain": lambda: flat("r"), "normalised": lambda: normalised("r")},
+    "rows": {str(n): mlp(norm=n, activation="relu") for n in (None, "before", "after")},
 }
 
 
@@ -22,7 +19,7 @@ RELU = {
 @pytest.mark.parametrize("distances_every", [None, 3])
 def test_a_diverging_run_leaves_the_others_alone(kind, distances_every, optimizer):
     """They go on as beside harmless runs, to the last bit: also what follows a metric."""
-    data, networks = KINDS[kind][0], RELU[kind]
+    data, networks = KINDS[kind][0], RELU.get(kind, RELU["rows"])
 
     def beside(rate):
         """What was measured of the others, and whether these diverge."""
@@ -49,15 +46,14 @@ def test_a_diverging_run_leaves_the_others_alone(kind, distances_every, optimize
 
 
 @pytest.mark.parametrize(
-    ("step", "diverged"),
-    [(0, 1), (3, 3), (4, 5), (6, 7), (7, 7), (8, 9), (14, 15), (15, 15), (16, -1)],
+    ("step", "diverged"), [(0, 1), (3, 3), (4, 5), (6, 7), (7, 7), (15, 15), (16, -1)]
 )
 def test_the_step_of_divergence(kind, step, diverged):
     """NaN from the epoch on. On rows the measurement after the last update of an epoch sees it."""
     data = images(30) if kind == "images" else ROWS
     if kind == "images" and step in (3, 7, 15):
         diverged = step + 1 if step < 15 else -1
-    networks = {"plain": RELU["images"]["plain"]} if kind == "images" else RELU[kind]
+    networks = {"plain": RELU["images"]["plain"]} if kind == "images" else RELU["rows"]
     huge = L.PiecewiseConstant([step - 0.5], [0.01, 1e30]) if step else L.Constant(1e30)
     runs = [Run(label, rule, seed, network) for network in networks for seed in (0, 1)
             for label, rule in (("huge", huge), ("low", L.Constant(0.01)))]  # fmt: skip
@@ -70,10 +66,6 @@ def test_the_step_of_divergence(kind, step, diverged):
         assert np.isfinite(values[:, 1::2]).all()
         before = step // 4
         np.testing.assert_array_equal(values[:before, ::2], values[:before, 1::2])
-    labels = results.table().set_index(["schedule", "network", "seed"])
-    for (label, *_), rows in labels.groupby(level=[0, 1, 2]):
-        broken = [label == "huge" and at >= epoch for at in range(4)]
-        assert rows.diverged.tolist() == broken
 
 
 def test_as_plain_pytorch_has_it(engine):
@@ -91,7 +83,7 @@ def test_as_plain_pytorch_has_it(engine):
             == (~np.logical_and.accumulate(finite)).tolist()
         )
         began.add(int(finite.argmin()) if not finite.all() else -1)
-    assert len(began) >= 3, began
+    assert len(began) >= 3
 
 
 @pytest.mark.parametrize("what", ["losses", "finite"])

@@ -7,8 +7,9 @@ import signal
 import pytest
 import torch
 
-from loops import HANDMADE, MODES, Task, networks, together, trained
+from loops import Lesson, together
 from lrsched.lab import SGD, Adam, Stack, fast, mlp
+from stacks import HANDMADE, networks
 
 LANES = 16
 
@@ -20,7 +21,7 @@ BLOCKS = {
     "ends": (HANDMADE["norm first and last"], SGD()),
 }
 SIZE = 70  # blocks of one seed, of several seeds, and one that is not full
-MANY = Task(3, 2, 23, 9, SIZE, seeds=3)
+MANY = Lesson(3, 2, 23, 9, SIZE, seeds=3)
 
 
 def bits(results):
@@ -63,58 +64,17 @@ def test_neither_lane_nor_subset_nor_order_matters(block):
         assert torch.equal(bits(results), expected[chosen]), chosen
 
 
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_threads_do_not_matter(block, threads, count):
-    nets, rule, expected = block
-    threads(count)
-    assert torch.equal(bits(together(nets, rule, MANY)), expected)
-
-
-def test_threads_share_no_memory(threads):
+@pytest.mark.parametrize("name", BLOCKS)
+def test_threads_do_not_matter(threads, name):
     """Epochs so long that the blocks are computed at the same time."""
-    task = Task(3, 2, 4000, 50, 6 * LANES, evaluated=4000)
-    nets = networks(lambda: mlp(3, 3, 5, 2, norm="before"), 6 * LANES)
-    threads(1)
-    expected = bits(together(nets, SGD(0.9), task))
-    threads(3)
-    assert torch.equal(bits(together(nets, SGD(0.9), task)), expected)
-
-
-@pytest.mark.parametrize("value", [torch.nan, 1e30, -1e38])
-@pytest.mark.parametrize("first", [0, 1])
-def test_lost_neighbours_do_not_matter(block, value, first):
-    """Every second network of a block is lost, and does not recover."""
-    nets, rule, expected = block
-    lost = MANY.seed_of.argsort(stable=True)[first::2].tolist()
-    nets = copy.deepcopy(nets)
-    with torch.no_grad():
-        for index in lost:
-            for p in nets[index].parameters():
-                p.fill_(value)
-    results = together(nets, rule, MANY)
-    well = [index for index in range(SIZE) if index not in lost]
-    assert torch.equal(bits(results)[well], expected[well])
-    losses = torch.cat([results[f"{what} 1"].view(SIZE, -1) for what in ("loss", "eval")], 1)
-    if value != 1e30:  # some networks bear that
-        assert not losses[lost].isfinite().any()
-
-
-def test_one_seed_and_several(block):
-    """The rows of a block are gathered in one of two ways."""
-    nets, rule, _ = block
-    nets, several = nets[:LANES], MANY.of(list(range(LANES)))
-    assert len(several.seed_of.unique()) == 3
-    mixed = bits(together(nets, rule, several))
-    for seed in range(3):
-        one = copy.copy(several)
-        one.seed_of = torch.full((LANES,), seed)
-        chosen = several.seed_of == seed
-        assert torch.equal(bits(together(nets, rule, one))[chosen], mixed[chosen])
-        assert not torch.equal(bits(together(nets, rule, one)), mixed)
-    alike = copy.copy(several)
-    alike.orders = [orders[:1].expand(3, -1) for orders in several.orders]
-    one.orders = alike.orders
-    assert torch.equal(bits(together(nets, rule, alike)), bits(together(nets, rule, one)))
+    make, rule = BLOCKS[name]
+    lesson = Lesson(3, 2, 4000, 50, 6 * LANES, evaluated=4000)
+    nets, found = networks(make, 6 * LANES), []
+    for count in (1, 2, 3):
+        threads(count)
+        found.append(bits(together(nets, rule, lesson)))
+    assert torch.equal(found[1], found[0])
+    assert torch.equal(found[2], found[0])
 
 
 @pytest.mark.parametrize("flushing", [False, True])
@@ -125,7 +85,7 @@ def test_the_rate_zero_leaves_the_weights(flushing):
         nets[0][0].weight.fill_(1e-40)
     torch.set_flush_denormal(flushing)
     try:
-        results = together(nets, SGD(0.9), Task(3, 2, 23, 9, 5, rate=0.0))
+        results = together(nets, SGD(0.9), Lesson(3, 2, 23, 9, 5, rate=0.0))
     finally:
         torch.set_flush_denormal(False)
     for index, network in enumerate(nets):
@@ -147,32 +107,15 @@ def test_a_fork_has_threads_of_its_own():
 
 def test_samples_may_lie_apart_and_stay():
     nets = networks(lambda: mlp(3, 2, outputs=2), 4)
-    task = Task(3, 2, 23, 9, 4)
-    apart = copy.copy(task)
+    lesson = Lesson(3, 2, 23, 9, 4)
+    apart = copy.copy(lesson)
     apart.samples, apart.evaluated = (
         [x.repeat_interleave(2, dim=1)[:, ::2] for x in samples]
-        for samples in (task.samples, task.evaluated)
+        for samples in (lesson.samples, lesson.evaluated)
     )
-    apart.orders = [orders.T.contiguous().T for orders in task.orders]
+    apart.orders = [orders.T.contiguous().T for orders in lesson.orders]
     assert not any(x.is_contiguous() for x in (*apart.samples, *apart.orders))
-    before = copy.deepcopy(task)
-    assert torch.equal(bits(together(nets, SGD(), apart)), bits(together(nets, SGD(), task)))
+    before = copy.deepcopy(lesson)
+    assert torch.equal(bits(together(nets, SGD(), apart)), bits(together(nets, SGD(), lesson)))
     for name in ("samples", "evaluated", "orders"):
-        assert all(map(torch.equal, getattr(task, name), getattr(before, name)))
-
-
-@pytest.mark.parametrize("rule", [SGD(), SGD(0.9), Adam()], ids=["none", "one", "two"])
-def test_checks_are_errors(rule, threads):
-    """What is evaluated with the training, beside any number of moments; of several sizes."""
-    threads(2)
-    task = Task(3, 2, 23, 9, 40, evaluated=83)
-    stack = Stack(networks(lambda: mlp(3, 2, outputs=2, norm="before"), 40))
-    nothing = torch.zeros(0, 3), torch.zeros(0, 2)
-    parts = task.samples, nothing, task.evaluated
-    checks = [(*samples, mode) for samples in parts for mode in MODES]
-    _, _, every = trained(stack, task.samples, task.rates[0], 9, checks, rule)
-    for errors, check in zip(every, checks, strict=True):
-        alone = fast.loop(stack).errors(*check)
-        assert alone.dtype == torch.float32
-        torch.testing.assert_close(errors, alone, rtol=0, atol=0, equal_nan=True)
-        assert errors.isnan().all() == (not len(check[0]))
+        assert all(map(torch.equal, getattr(lesson, name), getattr(before, name)))

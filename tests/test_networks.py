@@ -23,26 +23,19 @@ def test_mlp(depth, norm, activation):
         "after": [nn.Linear, ACTIVATIONS[activation], nn.BatchNorm1d],
     }[norm]
     assert [type(layer) for layer in network] == block * depth + [nn.Linear]
-    linears = [layer for layer in network if isinstance(layer, nn.Linear)]
-    units = [7, *[6] * depth, 3]
-    assert [(layer.in_features, layer.out_features) for layer in linears] == [
-        *itertools.pairwise(units)
-    ]
-    assert all(layer.bias is not None for layer in linears)
-    for layer in network:
-        if isinstance(layer, nn.BatchNorm1d):
-            assert (layer.num_features, layer.momentum, layer.eps) == (6, 0.25, 1e-5)
-            assert layer.affine
-            assert layer.track_running_stats
-    assert len({id(layer) for layer in network}) == len(network)
+    assert len(set(network)) == len(network)  # none at two places
+    linears = [str(layer) for layer in network if isinstance(layer, nn.Linear)]
+    pairs = itertools.pairwise([7, *[6] * depth, 3])
+    assert linears == [str(nn.Linear(*pair)) for pair in pairs]
+    norms = {str(layer) for layer in network if isinstance(layer, nn.BatchNorm1d)}
+    assert norms <= {str(nn.BatchNorm1d(6, momentum=0.25))}
     assert network(torch.zeros(4, 7)).shape == (4, 3)
 
 
 def test_mlp_by_default():
     """That of the book: 3 hidden layers of 4 units for 5 features."""
     assert str(lab.mlp()) == str(lab.mlp(5, 3, 4, 1, "tanh", None, 0.1))
-    assert sum(p.numel() for p in lab.mlp().parameters()) == 24 + 20 + 20 + 5
-    assert [m.momentum for m in lab.mlp(norm="after") if isinstance(m, nn.BatchNorm1d)] == [0.1] * 3
+    assert str(lab.mlp(norm="after")) == str(lab.mlp(norm="after", momentum=0.1))
 
 
 def test_mlps_that_differ_in_norm_alone_start_alike():
@@ -52,48 +45,32 @@ def test_mlps_that_differ_in_norm_alone_start_alike():
         network = lab.mlp(norm=norm)
         starts.append([layer.state_dict() for layer in network if isinstance(layer, nn.Linear)])
         starts[-1].append({"next": torch.rand(3)})  # and draw as much
-        for layer in network:
-            if isinstance(layer, nn.BatchNorm1d):
-                assert (layer.weight == 1).all()
-                assert not layer.bias.any()
     for other in starts[1:]:
         torch.testing.assert_close(other, starts[0], rtol=0, atol=0)
-    torch.manual_seed(4)
-    assert not torch.equal(lab.mlp()[0].weight, starts[0][0]["weight"])
 
 
-WRONG = [
-    *((lab.mlp, *case) for case in (
-        ({"features": 0}, ValueError), ({"features": 5.0}, TypeError), ({"depth": -1}, ValueError),
-        ({"depth": None}, TypeError), ({"depth": 1.5}, TypeError), ({"width": 0}, ValueError),
-        ({"width": True}, TypeError), ({"outputs": 0}, ValueError), ({"outputs": "1"}, TypeError),
-        ({"activation": "sigmoid"}, ValueError), ({"activation": None}, TypeError),
-        ({"activation": nn.Tanh}, TypeError), ({"norm": "batch"}, ValueError),
-        ({"norm": True}, TypeError), ({"momentum": -0.1}, ValueError),
-        ({"momentum": 1.01}, ValueError), ({"momentum": float("nan")}, ValueError),
-        ({"momentum": None}, TypeError), ({"momentum": "0.1"}, TypeError),
-    )),
-    *((lenet, *case) for case in (
-        ({"side": 3}, ValueError), ({"side": 8.0}, TypeError), ({"classes": 1}, ValueError),
-        ({"classes": None}, TypeError), ({"width": 0}, ValueError), ({"width": True}, TypeError),
-    )),
-    *((perceptron, *case) for case in (
-        ({"side": 0}, ValueError), ({"side": 8.0}, TypeError), ({"classes": 0}, ValueError),
-        ({"width": 0}, ValueError), ({"width": None}, TypeError),
-    )),
-]  # fmt: skip
+# By argument: values out of its range, and at last one of a wrong kind.
+WRONG = {
+    lab.mlp: {
+        "features": (0, 5.0), "depth": (-1, 1.5), "width": (0, True), "outputs": (0, "1"),
+        "activation": ("sigmoid", nn.Tanh), "norm": ("batch", True),
+        "momentum": (-0.1, 1.01, float("nan"), "0.1"),
+    },
+    lenet: {"side": (3, 8.0), "classes": (1, None), "width": (0, True)},
+    perceptron: {"side": (0, 8.0), "classes": (0, None), "width": (0, True)},
+}  # fmt: skip
+CASES = [
+    (make, name, value, TypeError if value is values[-1] else ValueError)
+    for make, arguments in WRONG.items()
+    for name, values in arguments.items()
+    for value in values
+]
 
 
-@pytest.mark.parametrize(("make", "wrong", "error"), WRONG)
-def test_wrong_arguments(make, wrong, error):
-    ((name, value),) = wrong.items()
+@pytest.mark.parametrize(("make", "name", "value", "error"), CASES)
+def test_wrong_arguments(make, name, value, error):
     with pytest.raises(error, match=rf"^{name} must be .*got {value!r}"):
-        make(**wrong)
-
-
-@pytest.mark.parametrize("momentum", [0, 1, 0.0, 1.0])
-def test_the_momentum_may_be_at_its_ends(momentum):
-    assert lab.mlp(norm="before", momentum=momentum)[1].momentum == momentum
+        make(**{name: value})
 
 
 def test_lenet():

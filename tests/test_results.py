@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import lrsched as L
-from experiments import FLAT, IMAGES, KINDS, NORMS, ROWS, arrays, flat, mlp, same
+from experiments import FLAT, IMAGES, KINDS, ROWS, arrays, flat, mlp, same
 from lrsched.lab import SGD, Adam, Run, train
 
 LOSSES = ["batch_loss", "train_loss", "precise_loss", "validation_loss", "test_loss"]
@@ -19,7 +19,7 @@ METRICS = {
     "rows": LOSSES,
 }  # fmt: skip
 ORDER = [("b", 2), ("a", 0), ("b", 0), ("a", 2), ("a", 1), ("b", 1)]
-RULES = {"b": L.Constant(0.1), "a": L.Constant(0.2)}
+RULES = {"b": L.Cosine(0.1, 9), "a": L.Constant(0.2)}
 RUNS = [Run(label, RULES[label], seed) for label, seed in ORDER]
 
 
@@ -146,12 +146,6 @@ def test_the_table_of_a_run_that_diverged(results):
     assert table.diverged.to_numpy().reshape(6, 2).tolist() == [
         [False, False], [True, True], [True, True], [False, True], [False, True], [False, False],
     ]  # fmt: skip
-
-
-def test_the_rate_is_that_of_the_last_update():
-    run = Run("a", L.Linear(0.0, 0.011, decay_steps=11))
-    results = train([run], ROWS, network=NORMS["None"], epochs=3, batch_size=8)
-    assert results.table().rate.tolist() == [np.float32(run.schedule(k)) for k in (3, 7, 11)]
 
 
 # What is said of a training

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import dataclasses
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,17 +13,13 @@ from torch import nn
 from torch.utils import serialization
 
 import lrsched as L
-from experiments import arrays, flat, mlp, same
+from experiments import arrays, flat, mlp, normalised, same
 from lrsched import lab
 from lrsched.lab.seeds import initial
 
 ROWS, DIGITS = lab.polynomial(samples=320), lab.digits(validation=800, test=800)
 RUNS = [lab.Run("a", L.Constant(0.1)), lab.Run("b", L.Plateau(0.1, factor=0.5, patience=0)),
         lab.Run("a", L.Constant(0.1), 1)]  # fmt: skip
-
-
-def normalised():
-    return flat(norm=True)
 
 
 def plain(results):
@@ -37,7 +34,7 @@ def sweep(**settings):
 
 def batched(**settings):
     """Wider than what is compiled."""
-    networks = {"a": mlp(features=5, width=65)}
+    networks = {"a": mlp(features=5, outputs=1, width=65)}
     return plain(lab.sweep(networks, [0.1], 3, ROWS, epochs=2, group=3, **settings))
 
 
@@ -66,17 +63,12 @@ def alone():
 # Threads
 
 
-@EACH
-def test_in_threads(alone, call):
-    with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda _: repr(call()), "12345678"))
-    assert found == [alone[call]] * 8
-
-
-def test_beside_other_calls_in_threads(alone):
-    with ThreadPoolExecutor(len(CALLS)) as pool:
-        found = list(pool.map(lambda call: repr(call()), CALLS.values()))
-    assert found == list(alone.values())
+def test_in_threads(alone):
+    """Beside the same calls and others."""
+    calls = [*CALLS.values()] * 4
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda call: repr(call()), calls))
+    assert found == [alone[call] for call in calls]
 
 
 @EACH
@@ -103,44 +95,29 @@ def test_while_others_draw(alone, call):
 
 
 @contextlib.contextmanager
-def until(change, back):
-    change()
+def until(change, value, back):
+    change(value)
     try:
         yield
     finally:
-        back()
+        change(back)
 
 
-def seeded():
-    torch.manual_seed(77)
-    np.random.seed(77)  # noqa: NPY002
+def seed_all(seed):
+    torch.manual_seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
 
 
 SET = {
-    "seeds": lambda: until(seeded, seeded),
+    "seeds": lambda: until(seed_all, 77, 77),
     "no_grad": torch.no_grad,
     "inference": torch.inference_mode,
     "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
-    "device": lambda: torch.device("meta"),
-    "default device": lambda: until(
-        lambda: torch.set_default_device("meta"), lambda: torch.set_default_device(None)
-    ),
-    "double": lambda: until(
-        lambda: torch.set_default_dtype(torch.float64),
-        lambda: torch.set_default_dtype(torch.float32),
-    ),
-    "half": lambda: until(
-        lambda: torch.set_default_dtype(torch.bfloat16),
-        lambda: torch.set_default_dtype(torch.float32),
-    ),
-    "denormals": lambda: until(
-        lambda: torch.set_flush_denormal(True), lambda: torch.set_flush_denormal(False)
-    ),
+    "device": lambda: until(torch.set_default_device, "meta", None),
+    "dtype": lambda: until(torch.set_default_dtype, torch.float64, torch.float32),
+    "denormals": lambda: until(torch.set_flush_denormal, True, False),
     "mmap": lambda: serialization.config.patch({"load.mmap": True}),
-    "deterministic": lambda: until(
-        lambda: torch.use_deterministic_algorithms(True),
-        lambda: torch.use_deterministic_algorithms(False),
-    ),
+    "deterministic": lambda: until(torch.use_deterministic_algorithms, True, False),
 }
 
 
@@ -178,9 +155,7 @@ def test_a_checkpoint_goes_on_whatever_the_caller_has_set(alone, tmp_path, call,
 def by_hand():
     network = normalised()
     first, norm, last = network[2], network[3], network[5]
-    nn.init.xavier_normal_(first.weight)
-    nn.init.trunc_normal_(last.weight)
-    nn.init.orthogonal_(first.weight[:, :8].detach())
+    nn.init.trunc_normal_(first.weight)
     with torch.no_grad():
         first.bias.copy_(torch.randn(12) + torch.rand(12) * torch.randint(5, (12,)))
         norm.weight.uniform_(0, 1, generator=torch.Generator().manual_seed(5))
@@ -192,7 +167,7 @@ NETWORKS = {"flat": flat, "lenet": lab.lenet, "by hand": by_hand, "double": lamb
 
 
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
-@pytest.mark.parametrize("seed", [0, 5, 2**40])
+@pytest.mark.parametrize("seed", [0, 2**40])
 def test_as_after_manual_seed(network, seed):
     torch.manual_seed(seed)
     expected = [(p.dtype, p.tolist()) for p in network().state_dict().values()]
@@ -224,26 +199,24 @@ def test_a_network_that_the_caller_uses_stays_as_it_is():
 
 
 @pytest.mark.parametrize("mode", [torch.inference_mode, contextlib.nullcontext])
-def test_data_of_any_origin(mode):
+@pytest.mark.parametrize(("data", "network"), [(ROWS, lab.mlp), (DIGITS, normalised)])
+def test_data_of_any_origin(mode, data, network):
     """Made in inference mode, or part of a graph of the caller's."""
 
     def remade(tensor):
-        return tensor.clone().requires_grad_(
-            tensor.is_floating_point() and mode is not torch.inference_mode
-        )
+        graph = tensor.is_floating_point() and not torch.is_inference_mode_enabled()
+        return tensor.clone().requires_grad_(graph)
 
     with mode():
-        rows, images = (
-            type(whole)(*(
-                type(part)(*map(remade, vars(part).values())) if hasattr(part, "to") else part
-                for part in vars(whole).values()
-            ))
-            for whole in (ROWS, DIGITS)
-        )  # fmt: skip
-    assert (rows.checksum, images.checksum) == (ROWS.checksum, DIGITS.checksum)
-    for network, pair in ((lab.mlp, (rows, ROWS)), (normalised, (images, DIGITS))):
-        said = {"epochs": 1, "batch_size": 50, "network": network, "group": 2}
-        same(*(arrays(lab.train(RUNS, each, **said)) for each in pair))
+        parts = {
+            name: type(part)(*map(remade, vars(part).values()))
+            for name, part in vars(data).items()
+            if name in ("train", "validation", "test")
+        }
+        other = dataclasses.replace(data, **parts)
+    assert other.checksum == data.checksum
+    said = {"epochs": 1, "batch_size": 50, "network": network, "group": 2}
+    same(*(arrays(lab.train(RUNS, each, **said)) for each in (data, other)))
 
 
 def test_checksums_are_of_the_data_as_they_are():

@@ -1,4 +1,4 @@
-"""Stack: each network gives what it gives alone: outputs, gradients and running statistics."""
+"""Stack: each network gives what it gives alone, beside any others; and what is refused."""
 
 import copy
 import functools
@@ -9,25 +9,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
-from lrsched.lab import Stack, lenet
-from stacks import (
-    ALL,
-    CASES,
-    DOUBLE,
-    IMAGES,
-    SINGLE,
-    BatchNorm,
-    Conv,
-    Flatten,
-    Linear,
-    Pool,
-    check_batch,
-    example,
-    gradients,
-    inputs_for,
-    of,
-    shaken,
-)
+import stacks
+from lrsched import lab
+from lrsched.lab import Stack
+from stacks import DOUBLE, EVERY, SINGLE, built, check_batch, gradients, inputs_for, networks
+
+# The same inputs for all networks, or for each its own, which are rows.
+CASES = [(name, False) for name in EVERY] + [(name, True) for name in stacks.ROWS]
 
 
 def untouched(stack, work):
@@ -38,177 +26,186 @@ def untouched(stack, work):
     return result
 
 
-def check_modes(networks, name, own, dtype=DOUBLE, rtol=1e-10, atol=1e-11):
+@pytest.mark.parametrize(("count", "dtype"), [(1, DOUBLE), (3, DOUBLE), (3, SINGLE)])
+@pytest.mark.parametrize(("name", "own"), CASES)
+def test_equals_the_networks_alone(name, own, count, dtype):
     """Training, evaluation, precise statistics, and training again."""
-    stack, count = Stack(networks), len(networks)
+    near = {"rtol": 1e-10, "atol": 1e-11} if dtype == DOUBLE else {"rtol": 2e-3, "atol": 2e-4}
+    nets = networks(EVERY[name], count, dtype)
+    stack = Stack(nets)
     assert stack.mode == "train"
     for batch in (17, 17, 5, 40):
         for stack.mode in ("train", "eval"):
             x = inputs_for(name, own, dtype, batch, count)
-            for network in networks:
+            for network in nets:
                 network.train(stack.mode == "train")
-            check = functools.partial(check_batch, stack, networks, x, own, rtol, atol)
+            check = functools.partial(check_batch, stack, nets, x, own, **near)
             check() if stack.mode == "train" else untouched(stack, check)
         stack.mode = "precise"
         outputs = untouched(stack, functools.partial(stack, x))
-        for k, network in enumerate(networks):
+        for k, network in enumerate(nets):
             expected = copy.deepcopy(network).train()((x[k] if own else x).clone())
-            torch.testing.assert_close(outputs[k], expected, rtol=rtol, atol=atol)
-
-
-@pytest.mark.parametrize(("name", "own"), CASES)
-def test_equals_the_networks_alone(name, own):
-    for count in (1, 3):
-        check_modes(example(name, count), name, own)
-
-
-@pytest.mark.parametrize(("name", "own"), CASES)
-def test_equals_the_networks_alone_in_single_precision(name, own):
-    check_modes(example(name, dtype=SINGLE), name, own, SINGLE, 2e-3, 2e-4)
-
-
-@pytest.mark.parametrize("side", [28, 12])
-def test_lenet(side):
-    torch.manual_seed(1)
-    networks = [lenet(side, 3, 28 // side).double() for _ in range(2)]
-    x = torch.randn(3, 1, side, side, dtype=DOUBLE)
-    check_batch(Stack(networks), networks, x, False, 1e-10, 1e-11)
+            torch.testing.assert_close(outputs[k], expected, **near)
 
 
 @st.composite
-def layers(draw):
-    """What makes layers, and the shape of an input."""
+def architectures(draw):
+    """What makes networks, and the shape of an input."""
     small = st.integers(1, 3)
-    made, channels, side = [], draw(small), draw(st.integers(3, 9))
-    shape = channels, side, side
-    activation = st.sampled_from([(), ((nn.ReLU,),), ((nn.Tanh,),), ((nn.ReLU,), (nn.ReLU,))])
-    made += draw(activation)
+    side, pair = draw(st.integers(3, 9)), st.tuples(small, small)
+    made, shape = [*draw(st.sampled_from(["", "r", "t", "rr"]))], (draw(small), side, side)
     for _ in range(draw(st.integers(0, 2))):
-        wider, width = draw(st.integers(1, 4)), draw(small)
         pads = draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
-        pairs = draw(st.tuples(small, small)), draw(st.tuples(small, small)), pads
-        made += [(Conv, channels, wider, *pairs, 1, 1, draw(st.booleans())), *draw(activation)]
-        channels = wider
+        units, bias = draw(st.integers(1, 4)), draw(st.booleans())
+        made += [(units, draw(pair), draw(pair), pads, 1, 1, bias)]
+        made += draw(st.sampled_from(["", "r", "t", "rr"]))
         if draw(st.booleans()):
+            width = draw(small)
             pool = width, draw(small), draw(st.integers(0, width // 2)), 1, False
-            made += [(Pool, *pool, draw(st.booleans())), *draw(activation)]
-    made.append((Flatten,))
+            made += [functools.partial(nn.MaxPool2d, *pool, draw(st.booleans()))]
+    norms = stacks.NORMS + stacks.FORGETFUL
+    make = functools.partial(built, shape, *made, "f", *draw(stacks.parts(2, norms)))
     try:
-        features = of(*made)()(torch.zeros(1, *shape)).shape[1]
+        make()
     except RuntimeError:  # nothing is left of the image
         assume(False)
-    for _ in range(draw(st.integers(1, 5))):
-        kind = draw(st.sampled_from([Linear, BatchNorm, Flatten, None]))
-        if kind is Linear:
-            units = draw(st.integers(1, 5))
-            made.append((Linear, features, units, draw(st.booleans())))
-            features = units
-        elif kind is BatchNorm:
-            momentum = draw(st.sampled_from([0.0, 0.01, 0.1, 0.9, 1.0]))
-            eps = draw(st.sampled_from([1e-3, 0.1, 1.0]))
-            made.append(
-                (BatchNorm, features, eps, momentum, *draw(st.tuples(*[st.booleans()] * 2)))
-            )
-        else:
-            made += [(Flatten,)] if kind else draw(activation)
-    return of(*made, (Linear, features, 2)), shape
+    return make, shape
 
 
 @given(
-    drawn=layers(), count=st.integers(1, 4), batches=st.lists(st.integers(4, 20), max_size=3),
-    mode=st.sampled_from(["train", "eval"]), seed=st.integers(0, 1000),
+    drawn=architectures(), count=st.sampled_from([1, 2, 3, 40]),
+    mode=st.sampled_from(["train", "eval"]), batches=st.lists(st.integers(4, 20), max_size=3),
 )  # fmt: skip
-def test_any_architecture(drawn, count, batches, mode, seed):
-    torch.manual_seed(seed)
+def test_any_architecture(drawn, count, batches, mode):
     make, shape = drawn
-    networks = [shaken(make().double()).train(mode == "train") for _ in range(count)]
-    stack = Stack(networks)
+    nets = [network.train(mode == "train") for network in networks(make, count, DOUBLE)]
+    stack = Stack(nets)
     stack.mode = mode
     for batch in batches:
         x = torch.randn(batch, *shape, dtype=DOUBLE)
-        check_batch(stack, networks, x, False, 1e-7, 1e-8)
+        check_batch(stack, nets, x, False, 1e-7, 1e-8)
 
 
-# Copies
-
-
-@ALL
+@pytest.mark.parametrize("name", EVERY)
 def test_a_network_is_a_copy(name):
     """As is the stack of those that it was made from, with their statistics."""
-    networks, x = example(name), inputs_for(name)
-    stack = Stack(networks)
-    before = [copy.deepcopy(network.state_dict()) for network in networks]
-    singles = [stack.network(k) for k in range(3)]
-    for single, network, state in zip(singles, networks, before, strict=True):
-        assert str(single) == str(network)
-        torch.testing.assert_close(single.state_dict(), state, rtol=0, atol=0)
-        assert torch.equal(single.eval()(x.clone()), network.eval()(x.clone()))
-        network.train()
-    outputs, _ = untouched(Stack(networks), lambda: gradients(stack, x))
+    nets = networks(EVERY[name], 3, DOUBLE)
+    before, stack = copy.deepcopy(nets), Stack(nets)
+    gradients(stack, inputs_for(name))
     with torch.no_grad():
         for p in stack.parameters.values():
             p.add_(1)
-    for k, (network, state) in enumerate(zip(networks, before, strict=True)):
-        torch.testing.assert_close(network.state_dict(), state, rtol=0, atol=0)
-        present = stack.network(k).state_dict()
+    for k, (network, old) in enumerate(zip(nets, before, strict=True)):
+        torch.testing.assert_close(network.state_dict(), old.state_dict(), rtol=0, atol=0)
+        single = stack.network(k)
+        assert str(single) == str(network)
+        present = single.state_dict()
         for key, tensor in (stack.parameters | stack.buffers).items():
             assert torch.equal(present[key], tensor[k])
             present[key].zero_()
         assert all(p[k].any() for p in stack.parameters.values())
-    assert torch.equal(Stack(networks)(x), outputs)
-
-
-def test_one_network_many_times():
-    """As a training starts."""
-    name = "mlp, 3 layers, tanh, before"
-    one, two = example(name, 2)
-    stack = Stack([two, one, two, two, one])
-    for _ in range(3):
-        outputs, _ = gradients(stack, inputs_for(name))
-    for same in (0, 2, 3), (1, 4):
-        for values in (outputs, *stack.buffers.values()):
-            assert all(torch.equal(values[same[0]], values[k]) for k in same[1:])
-    assert not torch.equal(outputs[0], outputs[1])
-    with torch.no_grad():
-        next(iter(stack.parameters.values()))[2] += 1
-    outputs = stack(inputs_for(name))
-    assert torch.equal(outputs[0], outputs[3])
-    assert not torch.equal(outputs[0], outputs[2])
-
-
-@pytest.mark.parametrize("form", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("name", IMAGES)
-def test_the_input_is_not_changed(name, form):
-    stack = Stack(example(name, 2))
-    x = inputs_for(name).contiguous(memory_format=form)
-    with torch.no_grad():
-        gradients(stack, x)  # it looks
-
-
-# Normalisation
-
-
-def test_the_running_statistics_are_of_all_batches():
-    """By hand: momentum 0.5, the unbiased variance."""
-    network = nn.Sequential(BatchNorm(1, momentum=0.5), Linear(1, 1))
-    stack = Stack([network, network])
-    stack(torch.tensor([[1.0], [3.0]]))
-    stack(torch.tensor([[[5.0], [5.0]], [[0.0], [4.0]]]))
-    assert stack.buffers["0.running_mean"].tolist() == [[3.0], [1.5]]
-    assert stack.buffers["0.running_var"].tolist() == [[0.75], [4.75]]
-    assert stack.buffers["0.num_batches_tracked"].tolist() == [2, 2]
 
 
 @pytest.mark.parametrize("mode", ["train", "precise"])
 @pytest.mark.parametrize("own", [False, True])
 def test_a_batch_of_one_cannot_be_normalised(mode, own):
     """As PyTorch says."""
-    (network,) = example("mlp, 1 layers, relu, after", 1)
-    stack, x = Stack([network] * 3), inputs_for("mixed", own, batch=1)
+    stack = Stack(networks(EVERY["deep"], 3, DOUBLE))
     stack.mode = mode
-    for compute in (stack, network):
-        with pytest.raises(ValueError, match="more than 1 value per channel"):
-            compute(x[0] if own and compute is network else x)
-    stack.mode = "eval"
-    expected = network.eval()(x[1] if own else x)
-    torch.testing.assert_close(stack(x)[1], expected, rtol=1e-12, atol=1e-12)
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        stack(inputs_for("deep", own, batch=1))
+
+
+# A broken neighbour
+
+
+@pytest.mark.parametrize("mode", ["train", "eval"])
+@pytest.mark.parametrize("dtype", [SINGLE, DOUBLE])
+@pytest.mark.parametrize("name", EVERY)
+def test_a_broken_network_leaves_the_others_alone(name, dtype, mode):
+    """To the last bit: outputs, gradients and statistics."""
+    x, others = inputs_for(name, dtype=dtype), [0, 1, 3]
+
+    def work(value):
+        nets = networks(EVERY[name], 4, dtype)
+        with torch.no_grad():
+            for tensor in nets[2].state_dict().values():
+                if tensor.is_floating_point() and value is not None:
+                    tensor.fill_(value)
+        stack = Stack(nets)
+        stack.mode = mode
+        outputs, grads = gradients(stack, x)
+        return {"outputs": outputs, **grads, **stack.buffers}
+
+    clean = work(None)
+    for value in (torch.nan, torch.inf, 1e30):
+        broken = work(value)
+        for key, values in clean.items():
+            assert torch.equal(values[others], broken[key][others])
+            assert values.isfinite().all()
+        assert broken["outputs"][2].isnan().any() or value == value or "in place" in name
+
+
+# What is refused
+
+
+class Doubled(nn.Sequential):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+def separate():
+    """As ``sharing`` to look at, but no layer is at two places."""
+    return built((3,), 4, 4, {}, "r", 4, {}, "r", 2)
+
+
+ALIKE = "networks must differ in their weights alone"
+WRONG = [
+    ([], ValueError, "networks must hold at least one network, got none"),
+    ([lab.mlp(), nn.Tanh()], TypeError, "networks must be .*Sequential, got a Tanh"),
+    ([Doubled(nn.Flatten(), nn.Linear(64, 10))], TypeError, "Sequential, got a Doubled"),
+    ([lab.mlp(), lab.mlp(width=3)], ValueError, ALIKE),
+    ([stacks.sharing(), separate()], ValueError, ALIKE),
+    ([lab.mlp(norm="after"), lab.mlp(norm="after", momentum=0.2)], ValueError, ALIKE),
+]
+LAYERS = [
+    (nn.BatchNorm1d(3, momentum=None), "with a momentum, got BatchNorm1d.*=None"),
+    (nn.Dropout(), "must be made of .* layers, got Dropout"),
+    (nn.Flatten(1, 2), "end_dim=2"),
+    (nn.Sequential(nn.Flatten()), "must be made of .* layers, got Sequential"),
+    (nn.Conv2d(2, 2, 3, groups=2), "one group"),
+    (nn.Conv2d(1, 2, 3, dilation=2), "without dilation"),
+    (nn.Conv2d(1, 2, 3, padding="same"), "padded by numbers"),
+    (nn.Conv2d(1, 2, 3, padding=1, padding_mode="reflect"), "zeros"),
+]
+WRONG += [([nn.Sequential(layer, nn.Linear(3, 1))], TypeError, text) for layer, text in LAYERS]
+
+
+@pytest.mark.parametrize(("nets", "error", "message"), WRONG)
+def test_wrong_networks(nets, error, message):
+    with pytest.raises(error, match=message):
+        Stack(nets)
+
+
+@pytest.mark.parametrize("index", [3, -1, 0.5])
+def test_wrong_index(index):
+    with pytest.raises(IndexError, match=f"index must be from 0 to 2, got {index!r}"):
+        Stack([lab.mlp()] * 3).network(index)
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_own_inputs_for_another_number_of_networks(count):
+    message = rf"inputs must be \[batch, ...\] or \[3, batch, features\], got \[{count}, 6, 5\]"
+    with pytest.raises(ValueError, match=message):
+        Stack([lab.mlp(norm="before")] * 3)(torch.zeros(count, 6, 5))
+
+
+NORMS = [nn.BatchNorm1d(3), nn.BatchNorm1d(3, affine=False, track_running_stats=False)]
+
+
+@pytest.mark.parametrize("before", [[], [nn.Conv2d(1, 3, 3)]])
+@pytest.mark.parametrize("layer", [nn.Linear(6, 2), *NORMS])
+def test_images_that_are_not_flat(before, layer):
+    stack = Stack([nn.Sequential(*before, layer)] * 3)
+    with pytest.raises(ValueError, match="networks must have a Flatten layer between images"):
+        stack(torch.zeros(2, 1 if before else 3, 8, 8))
