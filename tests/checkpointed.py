@@ -1,4 +1,4 @@
-"""Trainings for the tests of checkpoints: four runs in three groups, which may be stopped."""
+"""Trainings for the tests of checkpoints, which may be stopped: on images, and on rows."""
 
 import numpy as np
 import pytest
@@ -6,15 +6,10 @@ from torch import nn
 
 import lrsched as L
 from killed import Epochs, Stopped
-from lrsched.lab import Run, digits, train
+from lrsched import lab
+from lrsched.lab import Run, train
 
-RUNS = [
-    Run("constant", L.Constant(0.01)),
-    Run("cosine", L.Cosine(0.02, 80)),
-    Run("warmup", L.Constant(0.01).warmup(30)),
-    Run("constant", L.Constant(0.01), 1),
-]
-DATA = digits()
+DATA = lab.digits()
 
 
 def mlp():
@@ -28,44 +23,49 @@ def normalised():
     )  # fmt: skip
 
 
-ARGUMENTS = {
-    "epochs": 3,
-    "batch_size": 300,
-    "network": mlp,
-    "group": 2,
-    "chunk": 300,
-    "checkpoint_seconds": 0,
+PLATEAU = L.Plateau(0.1, factor=0.5, patience=0, threshold=0.9)
+SCHEDULES = {
+    "steps": L.StepDecay(0.1, 5, gamma=0.5),
+    "plateau": PLATEAU,
+    "broken": L.PiecewiseConstant([3.5], [0.01, 1e30]),
 }
+RUNS = [
+    Run("constant", L.Constant(0.01)),
+    Run("cosine", L.Cosine(0.02, 80)),
+    Run("plateau", PLATEAU),
+    Run("constant", L.Constant(0.01), 1),
+]
+EACH = {"epochs": 3, "checkpoint_seconds": 0}
+# Three groups, and four: each is of one network and one seed.
+IMAGES = EACH | {"runs": RUNS, "data": DATA, "network": mlp}
+IMAGES |= {"batch_size": 300, "group": 2, "chunk": 300}
+ROWS = EACH | {
+    "runs": [
+        Run(*each, seed, network=network)
+        for network in ("plain", "normal")
+        for seed in (0, 1)
+        for each in SCHEDULES.items()
+    ],
+    "data": lab.polynomial(samples=60, validation=12, test=8),
+    "network": {"plain": lab.mlp, "normal": lambda: lab.mlp(norm="before")},
+}
+ROWS |= {"batch_size": 8, "group": 3}
+SHORT = IMAGES | {"runs": RUNS[:2], "epochs": 1}
 
 
-def half_trained(file, epochs, runs=RUNS, /, **more):
+def half_trained(file, epochs, said=IMAGES):
     """Leave a checkpoint of so many epochs, of all groups together."""
     with pytest.raises(Stopped):
-        train(runs, DATA, checkpoint=file, after_epoch=Epochs(epochs), **ARGUMENTS | more)
-
-
-def trained(**said):
-    """A short training, with other arguments."""
-    said = {"runs": RUNS[:2], "data": DATA} | ARGUMENTS | {"epochs": 1} | said
-    return train(said.pop("runs"), said.pop("data"), **said)
+        train(**said, checkpoint=file, after_epoch=Epochs(epochs))
 
 
 def same(left, right):
     """To the bit."""
-    assert left.runs == right.runs
-    assert left.settings == right.settings
-    assert left.surroundings == right.surroundings
-    left, right = (
-        {
-            "rates": each.rates,
-            "losses": each.losses,
-            "diverged": each.diverged,
-            "steps": each.distance_steps,
-            **each.metrics,
-            **each.distances,
-        }
-        for each in (left, right)
-    )
-    assert left.keys() == right.keys()
-    for name in left:
-        np.testing.assert_array_equal(left[name], right[name], err_msg=name)
+    for name in ("runs", "settings", "surroundings"):
+        assert getattr(left, name) == getattr(right, name)
+    for name in ("rate", "rates", "losses", "diverged", "distance_steps"):
+        np.testing.assert_array_equal(getattr(left, name), getattr(right, name), err_msg=name)
+    for one, two in ((left.metrics, right.metrics), (left.distances, right.distances)):
+        assert one.keys() == two.keys()
+        for name in one:
+            np.testing.assert_array_equal(one[name], two[name], err_msg=name)

@@ -4,7 +4,6 @@ A child is forked from a server of multiprocessing's that has imported all once.
 milliseconds, where a fresh process would take seconds to import PyTorch.
 """
 
-import itertools
 import multiprocessing
 import os
 import random
@@ -46,29 +45,28 @@ def kill(child):
     return ended(child)
 
 
-def killed_until_done(function, file, *arguments, pause=0.1, states=0):
+def killed_until_done(function, file, *arguments):
     """Call a function in children that are killed, until one comes to its end.
 
     The function keeps its state in the file, its first argument. A child is killed at random,
-    while it writes, and soon after, in turn, when it has kept so many states.
+    while it writes, and soon after, in turn.
     """
     kills = resumed = 0
-    for attempt in itertools.count():
-        assert attempt < 200
+    for attempt in range(200):
         before = version(file)
         child = start(function, file, *arguments)
-        _wait(child, file, states)
+        for _ in range(2 * (attempt % 3)):  # until it has kept so many states
+            last = version(file)
+            while child.is_alive() and version(file) == last:
+                time.sleep(0.0002)
         if attempt % 3 == 1:
-            while child.is_alive() and all(path == file for path in file.parent.iterdir()):
+            while child.is_alive() and list(file.parent.iterdir()) == [file]:
                 time.sleep(0.0002)
         else:
-            if attempt % 3:
-                _wait(child, file, 1)
-            time.sleep(random.uniform(0, pause))
+            time.sleep(random.uniform(0, 0.05))
         code = kill(child)
-        for path in file.parent.iterdir():
-            if path != file:
-                path.unlink()
+        for path in set(file.parent.iterdir()) - {file}:
+            path.unlink()
         if code == 0 and kills >= 3 and resumed >= 2:
             return
         if code == 0:  # too quick for us: from the beginning
@@ -78,15 +76,7 @@ def killed_until_done(function, file, *arguments, pause=0.1, states=0):
         assert code == -signal.SIGKILL
         kills += 1
         resumed += version(file) != before  # the next goes on from a state, not from the start
-
-
-def _wait(child, file, states):
-    """Until the child has kept so many states, or has come to its end."""
-    last = version(file)
-    while states and child.is_alive():
-        if version(file) != last:
-            last, states = version(file), states - 1
-        time.sleep(0.0002)
+    pytest.fail("none has come to its end")
 
 
 def version(file):

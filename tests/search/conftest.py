@@ -1,21 +1,21 @@
 """What the tests of searches share: workers, storages, and a PostgreSQL server of their own."""
 
 import contextlib
-import itertools
+import functools
 import os
 import pwd
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
 import searched
-from lrsched.lab.search import open_storage, work
+from killed import kill
 from lrsched.lab.search.__main__ import main
 from lrsched.lab.search.journal import Journal
-from team import TRIALS, Team, address_of
+from searched import TRIALS
+from team import Team, address_of, search
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def workers(folder):
 
         def make(*arguments):
             team = Team(folder, *arguments)
-            stack.callback(team.end)
+            stack.callback(lambda: [kill(child) for child in team.children])
             return team
 
         yield make
@@ -43,14 +43,11 @@ def workers(folder):
 @pytest.fixture(scope="session")
 def alone(tmp_path_factory):
     """The trials of one worker alone, by the name of the study."""
-    known = {}
 
+    @functools.cache
     def trials(study):
-        if study not in known:
-            with contextlib.chdir(tmp_path_factory.mktemp("alone")):
-                shared = work(getattr(searched, study), study, open_storage("j"), TRIALS)
-                known[study] = shared.get_trials()
-        return known[study]
+        with contextlib.chdir(tmp_path_factory.mktemp("alone")):
+            return search(TRIALS, getattr(searched, study), study).get_trials()
 
     return trials
 
@@ -121,20 +118,10 @@ def as_nobody(program, place):
     nobody = pwd.getpwnam("nobody")
     os.chown(place, nobody.pw_uid, nobody.pw_gid)
     script = Path(place) / "pg_ctl"
-    script.write_text(
-        f"#!{sys.executable}\n"
-        "import os, sys\n"
-        "os.chdir('/')\n"
-        "os.setgroups([])\n"
-        f"os.setgid({nobody.pw_gid})\n"
-        f"os.setuid({nobody.pw_uid})\n"
-        f"os.execv({program!r}, [{program!r}, *sys.argv[1:]])\n"
-    )
+    who = f"--reuid {nobody.pw_uid} --regid {nobody.pw_gid} --clear-groups"
+    script.write_text(f'#!/bin/sh\ncd /\nexec setpriv {who} {program} "$@"\n')
     script.chmod(0o755)
     return str(script)
-
-
-NUMBERS = itertools.count()
 
 
 @pytest.fixture
@@ -143,7 +130,7 @@ def database(server):
     from pytest_postgresql.janitor import DatabaseJanitor
 
     janitor = DatabaseJanitor(
-        user=server.user, host=server.host, port=server.port, dbname=f"studies{next(NUMBERS)}"
+        user=server.user, host=server.host, port=server.port, dbname="studies"
     )
     with janitor:
         yield janitor

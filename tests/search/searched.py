@@ -57,9 +57,8 @@ def two(trial):
 
 
 def long(trial):
-    x = trial.suggest_int("x", 0, 100)
     time.sleep(0.03)
-    return (x - 30.5) ** 2
+    return trial.suggest_int("x", 0, 100)
 
 
 def pruned(trial):
@@ -83,25 +82,16 @@ def leaves(trial):
     return float(trial.suggest_int("x", 0, 100))
 
 
-def raises(trial):
-    return 1 / trial.number
-
-
-def nothing(trial):
-    trial.suggest_int("x", 0, 100)
-
-
 GRID = Study(one, grid("x", VALUES), most=TRIALS, settings={"of": "one"}, heartbeat=BEAT)
 RANDOM = Study(two, random(3), heartbeat=BEAT)
 TPE = Study(two, tpe(3, n_startup_trials=4), heartbeat=BEAT)
 LONG = Study(long, grid("x", range(30)), most=30, heartbeat=BEAT)
 PRUNED = dataclasses.replace(GRID, objective=pruned)
 LEAVES = dataclasses.replace(GRID, objective=leaves)
-RAISES = dataclasses.replace(GRID, objective=raises)
-NOTHING = dataclasses.replace(GRID, objective=nothing)
+RAISES = dataclasses.replace(GRID, objective=lambda trial: 1 / trial.number)
+NOTHING = dataclasses.replace(GRID, objective=lambda trial: None)
 PATIENT = dataclasses.replace(GRID, heartbeat=60.0)  # longer than a test may take
 OTHER = dataclasses.replace(GRID, settings={"of": "another", "more": [1]})
-NONE = 3
 
 
 def makes_grid():
@@ -109,8 +99,6 @@ def makes_grid():
     return GRID
 
 
-def __getattr__(name):
+def makes_none():
     """One that cannot be made."""
-    if name != "HEARTBEAT":
-        raise AttributeError(f"no {name}")
     return dataclasses.replace(GRID, heartbeat=0)

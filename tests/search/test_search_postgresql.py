@@ -10,8 +10,6 @@ import searched
 from lrsched.lab.search import SearchError, open_storage, work
 from team import address_of, same
 
-FINE = ("--study", "searched:GRID", "--trials", 2)
-
 
 def test_connections_that_are_cut(database, workers, alone):
     """As by a server that is restarted in the middle of trials: the workers connect again."""
@@ -53,16 +51,6 @@ def test_no_password_is_kept_in_the_study(database):
     storage.engine.dispose()
     assert "sign_of_life" in content
     assert "secret" not in content
-
-
-def test_a_database_that_is_not_there(command, database):
-    address = address_of(database, "tester:secret") + "nowhere"
-    code, out, err = command(*FINE, "--storage", address)
-    assert (code, out) == (1, "")
-    assert err == (
-        f"lrsched.lab.search: storage 'postgresql+psycopg://127.0.0.1/{database.dbname}nowhere' "
-        "cannot be reached: the database does not exist\n"
-    )
 
 
 def test_tables_of_a_newer_optuna(database):

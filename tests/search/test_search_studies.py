@@ -10,28 +10,14 @@ import pytest
 import lrsched as L
 from lrsched.book import editions, studies
 from lrsched.lab import Run, digits, perceptron, train
-from lrsched.lab.search import SearchError, open_storage, work
-from team import on
+from lrsched.lab.search import open_storage, work
+from team import on, search
 
 
 @pytest.fixture
 def small(monkeypatch):
     """Makes trainings of so many epochs."""
     return lambda epochs: monkeypatch.setitem(editions.QUICK, "decay-epochs", (epochs, 1, 200))
-
-
-@pytest.fixture
-def asked(monkeypatch):
-    """Trainings that are only asked for, whose losses are 1, 2, ..."""
-    calls = []
-
-    def untrained(runs, data, **settings):
-        calls.append((runs[0].schedule, settings["epochs"], settings["batch_size"]))
-        metrics = {"validation_loss": np.array([[9.0], [len(calls)]])}
-        return types.SimpleNamespace(metrics=metrics, check_rates=lambda: None)
-
-    monkeypatch.setattr(studies, "train", untrained)
-    return calls
 
 
 def direct(epochs, decay_epoch):
@@ -47,9 +33,7 @@ def direct(epochs, decay_epoch):
 
 def test_the_random_search(small):
     small(6)
-    whole = work(studies.random(), "s", open_storage("j"), 2)
-    assert whole.user_attrs["settings"]["edition"] == "quick"
-    for trial in whole.get_trials():
+    for trial in search(2, studies.random()).get_trials():
         assert trial.params["decay_epoch"] in (2, 4)
         losses = direct(6, trial.params["decay_epoch"])
         assert trial.value == losses[-1]
@@ -67,23 +51,31 @@ def test_the_pruned_search(small):
             calls.append(trial.last_step)
             return trial.number == 1 and trial.last_step == 3
 
-    whole = work(dataclasses.replace(study, pruner=Pruner()), "s", open_storage("j"), 3)
+    whole = search(3, dataclasses.replace(study, pruner=Pruner()))
     assert [t.state.name for t in whole.get_trials()] == ["COMPLETE", "PRUNED", "COMPLETE"]
     assert calls == [1, 2, 3, 4, 1, 2, 3, 1, 2, 3, 4]
 
 
-def test_the_grid(asked):
+def test_the_grid(monkeypatch):
     """The four epochs of the tutorial, each with the training that it stands for."""
+    calls = []
+
+    def untrained(runs, data, **settings):
+        calls.append((runs[0].schedule, settings["epochs"], settings["batch_size"]))
+        metrics = {"validation_loss": np.array([[9.0], [len(calls)]])}
+        return types.SimpleNamespace(metrics=metrics)
+
+    monkeypatch.setattr(studies, "train", untrained)
     plan, study = editions.plan("decay-epochs"), studies.grid()
     assert study.most == 4
-    whole = work(study, "s", open_storage("j"), 4)
-    assert [t.params["decay_epoch"] for t in whole.get_trials()] == [10, 20, 30, 50]
-    assert [t.value for t in whole.get_trials()] == [1, 2, 3, 4]
-    assert asked == [
-        (L.MultiStep(0.5, [epoch], gamma=0.1).per_epoch(plan.steps_per_epoch), plan.epochs,
-         plan.batch_size)
-        for epoch in (10, 20, 30, 50)
-    ]  # fmt: skip
+    trials = search(4, study).get_trials()
+    epochs = [10, 20, 30, 50]
+    assert [t.params["decay_epoch"] for t in trials] == epochs
+    assert [t.value for t in trials] == [1, 2, 3, 4]
+    schedules = [L.MultiStep(0.5, [each], gamma=0.1) for each in epochs]
+    assert calls == [
+        (each.per_epoch(plan.steps_per_epoch), plan.epochs, plan.batch_size) for each in schedules
+    ]
 
 
 def test_they_differ_in_what_they_say():
@@ -93,23 +85,6 @@ def test_they_differ_in_what_they_say():
         assert settings["data"] == digits(200).checksum
         assert (settings["epochs"], settings["edition"]) == (60, "quick")
         assert (settings["rate"], settings["factor"]) == (0.5, 0.1)
-
-
-def test_another_edition(small, asked):
-    small(4)
-    work(studies.random(), "s", open_storage("j"), 1)
-    small(6)
-    with pytest.raises(SearchError, match="epochs: 4 there, 6 here"):
-        work(studies.random(), "s", open_storage("j"), 1)
-
-
-def test_an_unknown_edition(command, monkeypatch):
-    monkeypatch.setenv("LRSCHED_EDITION", "some")
-    code, out, err = command("--study", "lrsched.book.studies:tpe", "--trials", 1)
-    assert (code, out) == (2, "")
-    assert "LRSCHED_EDITION" in err
-    assert "'some'" in err
-    assert err.count("\n") == 1
 
 
 @on("journal", "postgresql")
