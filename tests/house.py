@@ -12,10 +12,11 @@ import ast
 import io
 import json
 import tokenize
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,11 +64,11 @@ class Source:
     @property
     def room(self) -> str:
         """One of ``ROOMS``."""
-        parts = Path(self.path).with_suffix("").parts
-        if parts[0] != PACKAGE:
-            pages = "notebooks" if self.path.endswith(".ipynb") else "pages"
-            return pages if parts[0] == "book" else parts[0]
-        return layer(".".join(parts))
+        if self.module:
+            return layer(self.module)
+        folder = Path(self.path).parts[0]
+        pages = "notebooks" if self.path.endswith(".ipynb") else "pages"
+        return pages if folder == "book" else folder
 
     @property
     def lines(self) -> int:
@@ -77,10 +78,9 @@ class Source:
     @cached_property
     def code(self) -> set[int]:
         """The numbers of the lines that hold code."""
-        blank = tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.COMMENT
         lines: set[int] = set()
         for token in tokenize.generate_tokens(io.StringIO(self.text).readline):
-            if token.type not in blank and token.string.strip():
+            if token.type != tokenize.COMMENT and token.string.strip():
                 lines.update(range(token.start[0], token.end[0] + 1))
         for node in ast.walk(self.tree):
             if isinstance(node, Definition | ast.Module) and ast.get_docstring(node) is not None:
@@ -107,32 +107,33 @@ class Source:
             elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
                 inner = "typing"
             if isinstance(child, ast.Import):
-                for alias in child.names:
-                    yield Import(alias.name, None, child.lineno, how)
+                yield from (Import(alias.name, None, child.lineno, how) for alias in child.names)
             elif isinstance(child, ast.ImportFrom):
                 module = self._absolute(child)
-                for alias in child.names:
-                    yield Import(module, alias.name, child.lineno, how)
+                yield from (Import(module, name.name, child.lineno, how) for name in child.names)
             elif isinstance(child, ast.Call) and _called(child) in {"import_module", "__import__"}:
                 names = [arg.value for arg in child.args[:1] if isinstance(arg, ast.Constant)]
                 yield from (Import(name, None, child.lineno, "lazy") for name in names)
             yield from self._imports(child, inner)
 
     def _absolute(self, node: ast.ImportFrom) -> str:
-        if not node.level:
-            return node.module or ""
-        parts = Path(self.path).parts[: -node.level]
-        return ".".join([*parts, *([node.module] if node.module else [])])
+        parts = Path(self.path).parts[: -node.level] if node.level else ()
+        return ".".join([*parts, *filter(None, [node.module])])
 
     def private(self) -> Iterator[tuple[str, int, str]]:
         """Each use of a private name of anything: the name, the line, and as it is written."""
         for node in ast.walk(self.tree):
-            if isinstance(node, ast.Attribute) and _private(node.attr):
-                yield node.attr, node.lineno, ast.unparse(node)
-            elif isinstance(node, ast.Call) and _called(node) in {"getattr", "hasattr", "setattr"}:
-                for name in node.args[1:2]:
-                    if isinstance(name, ast.Constant) and _private(str(name.value)):
-                        yield str(name.value), node.lineno, ast.unparse(node)
+            names = [node.attr] if isinstance(node, ast.Attribute) else []
+            if isinstance(node, ast.Call) and _called(node) in {"getattr", "hasattr", "setattr"}:
+                names = [
+                    str(name.value) for name in node.args[1:2] if isinstance(name, ast.Constant)
+                ]
+            yield from ((name, node.lineno, ast.unparse(node)) for name in filter(_private, names))
+        for each in self.imports:
+            full = f"{each.module}.{each.name or ''}".rstrip(".")
+            names = [full] if full.startswith(INTERNAL) else full.split(".")
+            hidden = [name for name in names if _private(name) or name.startswith(INTERNAL)]
+            yield from ((name, each.line, f"import {full}") for name in hidden)
 
     def defined(self) -> set[str]:
         """The private names that it defines: of functions, classes, variables, attributes."""
@@ -146,11 +147,6 @@ class Source:
                 names |= {node.attr} if ast.unparse(node.value) in {"self", "cls"} else set()
         return set(filter(_private, names))
 
-    def ignores(self) -> int:
-        """How often the type checker is told to look away."""
-        tokens = tokenize.generate_tokens(io.StringIO(self.text).readline)
-        return sum(t.type == tokenize.COMMENT and "type: ignore" in t.string for t in tokens)
-
 
 def _private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__") and name not in PUBLIC
@@ -162,10 +158,9 @@ def _called(node: ast.Call) -> str:
 
 def layer(module: str) -> str:
     """That of a module of the package."""
-    part = module.split(".")[1:2]
-    if part in (["lab"], ["book"]):
-        return "lab" if part == ["lab"] else "lrsched.book"
-    return "adapters" if part and part[0] in ADAPTERS else "core"
+    part = f"{module}.".split(".")[1]
+    rooms = {"lab": "lab", "book": "lrsched.book"}
+    return rooms.get(part, "adapters" if part in ADAPTERS else "core")
 
 
 class House:
@@ -212,47 +207,40 @@ class House:
 
     def circles(self) -> list[set[str]]:
         """Modules that reach each other."""
-        direct: dict[str, set[str]] = {}
+        reach: defaultdict[str, set[str]] = defaultdict(set)
         for importer, imported, *_ in self.arrows():
-            direct.setdefault(importer, set()).add(imported)
-        reach = {name: _reached(name, direct) for name in direct}
+            reach[importer].add(imported)
+        for middle, start in product(list(reach), repeat=2):
+            if middle in reach[start]:
+                reach[start] |= reach[middle]
         rings = {frozenset(b for b in reach[a] if a in reach.get(b, ())) for a in reach}
         return sorted(map(set, rings - {frozenset()}), key=sorted)
+
+    @cached_property
+    def own(self) -> set[str]:
+        """The private names of the package."""
+        return set().union(*(source.defined() for source in self.modules.values()))
 
     def foreign(self, *rooms: str) -> list[str]:
         """Places where private names of other libraries are used.
 
-        An attribute is taken for ours if anything of ours, or the file itself, defines its name.
+        A name is taken for ours if anything of ours, or the file itself, defines it.
         """
-        ours = set().union(*(source.defined() for source in self.modules.values()))
-        places = []
-        for source in self.of(*rooms):
-            own = ours | source.defined()
-            places += [
-                f"{source.path}:{line}: {written}"
-                for name, line, written in source.private()
-                if name not in own
-            ]
-            for each in source.imports:
-                full = f"{each.module}.{each.name or ''}".rstrip(".")
-                hidden = any(map(_private, full.split("."))) or full.startswith(INTERNAL)
-                if hidden and not full.startswith(PACKAGE) and not self._local(each.module):
-                    places.append(f"{source.path}:{each.line}: import {full}")
-        return places
-
-    def _local(self, module: str) -> bool:
-        """Whether a script beside it is meant."""
-        return any(Path(source.path).stem == module.split(".")[0] for source in self.of("tests"))
+        return [
+            f"{source.path}:{line}: {written}"
+            for source in self.of(*rooms)
+            for name, line, written in source.private()
+            if name not in self.own | source.defined()
+        ]
 
     def peeks(self) -> Counter[str]:
         """How often each file of the tests uses a private name of ours."""
-        ours = set().union(*(source.defined() for source in self.modules.values()))
-        counts: Counter[str] = Counter()
-        for source in self.of("tests"):
-            used = [name for name, *_ in source.private()]
-            used += [each.name or "" for each in source.imports if _private(each.name or "")]
-            counts[source.path] += sum(name in ours - source.defined() for name in used)
-        return +counts
+        return Counter(
+            source.path
+            for source in self.of("tests")
+            for name, *_ in source.private()
+            if name in self.own - source.defined()
+        )
 
 
 def _text(path: Path) -> str:
@@ -264,16 +252,6 @@ def _text(path: Path) -> str:
     return "".join(f"{line}\n" for line in lines if not line.startswith(("%", "!")))
 
 
-def _reached(start: str, direct: dict[str, set[str]]) -> set[str]:
-    reached: set[str] = set()
-    waiting = [start]
-    while waiting:
-        new = direct.get(waiting.pop(), set()) - reached
-        reached |= new
-        waiting += new
-    return reached
-
-
 def report(house: House) -> Iterator[str]:
     """The lines of what is printed."""
     yield f"{'room':<14}{'files':>7}{'code lines':>12}{'median':>8}{'longest function':>18}"
@@ -283,18 +261,15 @@ def report(house: House) -> Iterator[str]:
         code = sum(len(source.code) for source in sources)
         yield f"{room:<14}{len(sources):>7}{code:>12}{sizes[len(sizes) // 2]:>8}{sizes[-1]:>18}"
     scripts = [source for source in house.sources if source.room != "notebooks"]
-    yield "\nlongest files, all lines"
-    for source in sorted(scripts, key=lambda source: -source.lines)[:8]:
-        yield f"{source.lines:>6} {source.path}"
-    yield "\nlongest functions, code lines"
     functions = [
         (size, f"{source.path}:{line} {name}")
         for source in scripts
         for name, line, size in source.functions()
     ]
-    for size, name in sorted(functions, reverse=True)[:8]:
-        yield f"{size:>6} {name}"
-    yield f"\ntype: ignore: {sum(source.ignores() for source in house.modules.values())}"
+    files = [(source.lines, source.path) for source in scripts]
+    for title, sizes in {"files, all": files, "functions, code": functions}.items():
+        yield f"\nlongest {title} lines"
+        yield from (f"{size:>6} {name}" for size, name in sorted(sizes, reverse=True)[:8])
     for title, rooms in {"package": LAYERS, "tests": ("tests", "benchmarks")}.items():
         places = house.foreign(*rooms)
         yield f"\nprivate names of other libraries, {title}: {len(places)}"
@@ -306,22 +281,16 @@ def report(house: House) -> Iterator[str]:
 
 
 def _graph(house: House) -> Iterator[str]:
-    arrows = house.arrows()
     yield "\nimports; (lazy) within functions, (typing) for types alone"
+    targets: defaultdict[str, set[str]] = defaultdict(set)
+    for importer, imported, how, _ in house.arrows():
+        targets[importer].add(f"{imported} ({how})" if how else imported)
     for room in LAYERS[:4]:
         yield f"  {room}"
-        for name in sorted(name for name in house.modules if layer(name) == room):
-            targets = {
-                f"{imported} ({how})" if how else imported
-                for importer, imported, how, _ in arrows
-                if importer == name
-            }
-            if targets:
-                yield f"    {name} -> {', '.join(sorted(targets))}"
-    for title, lines in {
-        "backwards": house.backwards(),
-        "circles": [" <-> ".join(sorted(ring)) for ring in house.circles()],
-    }.items():
+        for name in sorted(name for name in targets.keys() & house.modules if layer(name) == room):
+            yield f"    {name} -> {', '.join(sorted(targets[name]))}"
+    circles = [" <-> ".join(sorted(ring)) for ring in house.circles()]
+    for title, lines in {"backwards": house.backwards(), "circles": circles}.items():
         yield f"  {title}: {len(lines) or 'none'}"
         yield from (f"    {line}" for line in lines)
 

@@ -41,11 +41,11 @@ class Falls(keras.callbacks.Callback):
 
 
 class Training:
-    """A model with a schedule in its optimizer, or trained with a callback."""
+    """A model with a schedule in its optimizer, or trained with a callback per epoch or batch."""
 
     def __init__(self, by, optimizer=SGD, **how):
         self.by, self.falls = by, Falls()
-        self.callback = lrsched.keras.callback(LINE, per="batch")
+        self.callback = lrsched.keras.callback(LINE, by) if by in ("epoch", "batch") else None
         layer = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")
         self.model = keras.Sequential([keras.layers.Input((1,)), layer])
         self.compile(optimizer, **how)
@@ -59,7 +59,7 @@ class Training:
         """On so many batches or on this data; with callbacks before ours and after it."""
         x = np.ones((x, 1), "float32") if isinstance(x, int) else x
         data = {"x": x, "y": x, "batch_size": 1} if isinstance(x, np.ndarray) else {"x": x}
-        ours = [self.callback] if self.by == "callback" else []
+        ours = [self.callback] if self.callback else []
         callbacks = [*first, *ours, *last, self.falls]
         return self.model.fit(**data, verbose=0, shuffle=False, callbacks=callbacks, **how).history
 

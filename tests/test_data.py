@@ -13,12 +13,11 @@ from torch.nn import functional
 
 from lrsched.lab import Regression, Rows, Split, digits, polynomial
 
-PARTS = ("train", "validation", "test")
 EACH = pytest.mark.parametrize("load", [digits, polynomial])
 
 
 def parts(data):
-    return [getattr(data, part) for part in PARTS]
+    return [data.train, data.validation, data.test]
 
 
 def tensors(data):
@@ -39,11 +38,10 @@ def rows(*splits):
 
 @EACH
 def test_the_seed_decides_all(load):
-    first, again, other = load(seed=1), load(seed=1), load(seed=2)
-    for one, same, another in zip(*map(tensors, (first, again, other)), strict=True):
-        assert one.equal(same)
+    first, other = load(seed=1), load(seed=2)
+    assert first.checksum == load(seed=1).checksum
+    for one, another in zip(tensors(first), tensors(other), strict=True):
         assert not one.equal(another)
-    assert first.checksum == again.checksum != other.checksum
 
 
 @EACH
@@ -65,13 +63,12 @@ def test_the_global_generators_are_left_alone_and_have_no_say(load):
 def test_on_a_device(load, device):
     data = load()
     moved = data.to(device)
-    assert (type(moved), moved.name) == (type(data), data.name)
+    assert repr(moved) == repr(data)
     for there, here in zip(tensors(moved), tensors(data), strict=True):
         assert there.device.type == str(device)
         assert (there.shape, there.stride()) == (here.shape, here.stride())
     if device == "cpu":
         assert moved.checksum == data.checksum
-    assert [len(part) for part in parts(moved)] == [len(part) for part in parts(data)]
 
 
 @EACH
@@ -84,29 +81,22 @@ def test_the_checksum_names_every_number(load):
         assert data.checksum != expected
 
 
-@pytest.mark.parametrize(("load", "checksum"), [
-    (digits, "a9e8077d228a9d72"), (polynomial, "a5ab90be425d4a12"),
-])  # fmt: skip
-def test_the_data_of_the_book(load, checksum):
+def test_the_data_of_the_book():
     """Another checksum (from a NumPy that draws otherwise, say) means other results."""
-    assert load().checksum == checksum
+    assert digits().checksum == "a9e8077d228a9d72"
+    assert polynomial().checksum == "a5ab90be425d4a12"
 
 
 @pytest.mark.parametrize(("load", "name", "value", "error"), [
     (digits, "validation", -1, ValueError), (digits, "validation", 1497, ValueError),
-    (digits, "validation", "5", TypeError), (digits, "test", -1, ValueError),
-    (digits, "test", 1797, ValueError), (digits, "test", 1.5, TypeError),
-    (digits, "seed", -1, ValueError), (digits, "standardise", None, TypeError),
-    (polynomial, "weights", [], ValueError), (polynomial, "weights", 2.0, TypeError),
-    (polynomial, "weights", "2", TypeError), (polynomial, "weights", [1, None], TypeError),
-    (polynomial, "weights", [1, np.nan], ValueError), (polynomial, "degree", 0, ValueError),
-    (polynomial, "degree", 2.0, TypeError), (polynomial, "noise", -0.1, ValueError),
-    (polynomial, "noise", np.nan, ValueError), (polynomial, "noise", None, TypeError),
-    (polynomial, "samples", 0, ValueError), (polynomial, "samples", True, TypeError),
-    (polynomial, "validation", -1, ValueError), (polynomial, "validation", 850, ValueError),
-    (polynomial, "validation", 1.5, TypeError), (polynomial, "test", -1, ValueError),
-    (polynomial, "test", 1000, ValueError), (polynomial, "test", None, TypeError),
-    (polynomial, "seed", -1, ValueError), (polynomial, "seed", 0.5, TypeError),
+    (digits, "validation", "5", TypeError), (digits, "test", 1797, ValueError),
+    (digits, "test", 1.5, TypeError), (digits, "seed", -1, ValueError),
+    (digits, "standardise", None, TypeError), (polynomial, "weights", [], ValueError),
+    (polynomial, "weights", 2.0, TypeError), (polynomial, "weights", [1, None], TypeError),
+    (polynomial, "degree", 0, ValueError), (polynomial, "noise", -0.1, ValueError),
+    (polynomial, "noise", np.nan, ValueError), (polynomial, "samples", 0, ValueError),
+    (polynomial, "validation", 850, ValueError), (polynomial, "test", None, TypeError),
+    (polynomial, "seed", 0.5, TypeError),
 ])  # fmt: skip
 def test_wrong_arguments(load, name, value, error):
     shown = re.escape(repr(value[-1] if isinstance(value, list) and value else value))
@@ -114,41 +104,23 @@ def test_wrong_arguments(load, name, value, error):
         load(**{name: value})
 
 
-@pytest.mark.parametrize(("sizes", "message"), [
-    ({"samples": 1, "test": 1}, "test must be below 1, so that samples are left to train on"),
-    ({"samples": 10, "test": 4, "validation": 6}, "validation must be below 6, .*got 6"),
-    ({"samples": 150}, "test must be below 150, .*got 150"),
-])  # fmt: skip
-def test_sizes_that_leave_nothing_to_train_on(sizes, message):
-    with pytest.raises(ValueError, match=message):
-        polynomial(**sizes)
-
-
 # Images
 
 
-def test_digits_are_all_there_once():
-    data = digits(validation=100, test=97)
-    assert [len(split) for split in parts(data)] == [1600, 100, 97]
+@pytest.mark.parametrize("sizes", [(1600, 100, 97), (1797, 0, 0), (1, 1496, 300)])
+def test_digits_are_all_there_once(sizes):
+    data = digits(*sizes[1:])
+    assert tuple(map(len, parts(data))) == sizes
     pixels, labels = load_digits(return_X_y=True)
     images = torch.tensor(pixels / 16, dtype=torch.float32).reshape(-1, 1, 8, 8)
     assert rows(*parts(data)) == rows(Split(images, torch.tensor(labels)))
     assert (data.name, data.side, data.classes) == ("digits", 8, tuple("0123456789"))
-    for split in parts(data):
-        assert split.images.shape == (len(split), 1, 8, 8)
-        assert split.labels.shape == (len(split),)
-        assert (split.images.dtype, split.labels.dtype) == (torch.float32, torch.int64)
 
 
 def test_the_test_split_depends_on_its_size_and_the_seed_alone():
     one, other = digits(validation=0), digits(validation=500)
     assert one.test.images.equal(other.test.images)
     assert rows(one.test) != rows(digits(validation=0, seed=1).test)
-
-
-def test_the_smallest_and_the_largest_parts():
-    assert [len(split) for split in parts(digits(validation=0, test=0))] == [1797, 0, 0]
-    assert len(digits(validation=1496, test=300).train) == 1
 
 
 def test_standardised_by_the_train_split_alone():
@@ -158,54 +130,32 @@ def test_standardised_by_the_train_split_alone():
         expected = (before.images - images.mean()) / images.std(correction=0)
         torch.testing.assert_close(after.images, expected.float())
         assert after.labels.equal(before.labels)
-    assert [plain.train.images.min(), plain.train.images.max()] == [0, 1]
 
 
 def assert_channels_last(images):
     side = images.shape[-1]
     assert images.stride() == (side * side, 1, side, 1)
-    if len(images) > 1 and images.device.type == "cpu":
+    if len(images) > 1:
         output = functional.conv2d(images, torch.ones(4, 1, 3, 3))
         assert output.is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize("index", [[3, 1, 4], [5], [], list(range(1000))], ids=len)
-def test_batches_are_channels_last(index):
-    train = digits(standardise=True).train
-    index = torch.tensor(index, dtype=torch.int64)
-    images, labels = train.batch(index)
-    assert_channels_last(images)
-    assert images.equal(train.images.index_select(0, index))
-    assert labels.equal(train.labels.index_select(0, index))
-
-
-@pytest.mark.parametrize("device", ["cpu", "meta"])
-def test_splits_are_channels_last_wherever_they_are(device):
-    for split in parts(digits().to(device)):
-        assert_channels_last(split.images)
-        assert_channels_last(split.batch(torch.tensor([1, 0], device=device))[0])
-
-
-@pytest.mark.parametrize("images", [torch.rand(3, 1, 4, 4), torch.rand(6, 1, 4, 4)[::2]])
-def test_a_split_of_ones_own(images):
-    split = Split(images, torch.arange(3))
+@pytest.mark.parametrize("index", [[3, 1, 4], [5], []], ids=len)
+@pytest.mark.parametrize("images", [torch.rand(6, 1, 4, 4), torch.rand(12, 1, 4, 4)[::2]])
+def test_splits_and_batches_are_channels_last(images, index):
+    split, index = Split(images, torch.arange(6)), torch.tensor(index, dtype=torch.int64)
     assert split.images.equal(images)
-    assert_channels_last(split.images)
-
-
-@pytest.mark.parametrize(("images", "labels", "named"), [
-    ((3, 4, 4), 3, "images"), ((3, 2, 4, 4), 3, "images"), ((3, 1, 4, 4), 2, "labels"),
-])  # fmt: skip
-def test_a_split_of_wrong_shapes(images, labels, named):
-    with pytest.raises(ValueError, match=named):
-        Split(torch.rand(images), torch.arange(labels))
+    batch, labels = split.batch(index)
+    assert (batch.equal(images[index]), labels.tolist()) == (True, index.tolist())
+    for each in (split.images, batch):
+        assert_channels_last(each)
 
 
 # Rows
 
 
-def some_rows(count, outputs=1, start=0):
-    inputs = start + torch.arange(2.0 * count).view(count, 2)
+def some_rows(count, outputs=1):
+    inputs = torch.arange(2.0 * count).view(count, 2)
     return Rows(inputs, inputs[:, :1].expand(count, outputs).clone())
 
 
@@ -213,31 +163,26 @@ def test_the_checksum_names_every_row_whatever_the_memory():
     def checksum(train, validation, test):
         return Regression("mine", train, validation, test).checksum
 
-    usual = some_rows(4), some_rows(2), some_rows(3)
-    columns = Rows(usual[0].inputs.t().contiguous().t(), usual[0].targets.repeat(1, 2)[:, :1])
-    assert checksum(columns, *usual[1:]) == checksum(*usual)
-    others = [
-        (some_rows(5), *usual[1:]),
-        (some_rows(4, outputs=2), *usual[1:]),
-        (usual[0], some_rows(0), usual[2]),
-        (usual[0], some_rows(1), some_rows(4)),
-        (*usual[:2], some_rows(3, start=1)),
-    ]
-    assert len({checksum(*each) for each in (usual, *others)}) == 6
+    train, validation, test = usual = some_rows(4), some_rows(2), some_rows(3)
+    columns = Rows(train.inputs.t().contiguous().t(), train.targets.repeat(1, 2)[:, :1])
+    assert checksum(columns, validation, test) == checksum(*usual)
+    wider = some_rows(4, outputs=2), validation, test
+    moved = train, some_rows(1), some_rows(4)
+    assert len({checksum(*each) for each in (usual, wider, moved)}) == 3
 
 
-@pytest.mark.parametrize(("inputs", "targets", "message"), [
-    (torch.zeros(3), torch.zeros(3, 1), r"inputs must be float32 of two .*shape \[3\]"),
-    (torch.zeros(3, 2, 1), torch.zeros(3, 1), r"inputs must .*shape \[3, 2, 1\]"),
-    (torch.zeros(3, 2), torch.zeros(3), r"targets must be float32 of two .*shape \[3\]"),
-    (torch.zeros(3, 2).double(), torch.zeros(3, 1), r"inputs must .*got torch\.float64"),
-    (torch.zeros(3, 2), torch.zeros(3, 1).int(), r"targets must .*got torch\.int32"),
-    (torch.zeros(3, 2), torch.zeros(2, 1), "targets must be as many as inputs, 3, got 2"),
-    (torch.zeros(0, 2), torch.zeros(1, 1), "targets must be as many as inputs, 0, got 1"),
+@pytest.mark.parametrize(("part", "inputs", "targets", "message"), [
+    (Split, torch.zeros(3, 4, 4), torch.zeros(3), r"images must .*\[3, 4, 4\]"),
+    (Split, torch.zeros(3, 2, 4, 4), torch.zeros(3), r"images must .*\[3, 2, 4, 4\]"),
+    (Split, torch.zeros(3, 1, 4, 4), torch.zeros(2), r"labels must .*\[3\].*\[2\]"),
+    (Rows, torch.zeros(3), torch.zeros(3, 1), r"inputs must be float32 of two .*shape \[3\]"),
+    (Rows, torch.zeros(3, 2).double(), torch.zeros(3, 1), r"inputs must .*got torch\.float64"),
+    (Rows, torch.zeros(3, 2), torch.zeros(3, 1).int(), r"targets must .*got torch\.int32"),
+    (Rows, torch.zeros(3, 2), torch.zeros(2, 1), "targets must be as many as inputs, 3, got 2"),
 ])  # fmt: skip
-def test_wrong_rows(inputs, targets, message):
+def test_wrong_shapes(part, inputs, targets, message):
     with pytest.raises(ValueError, match=message):
-        Rows(inputs, targets)
+        part(inputs, targets)
 
 
 def whole(data):
@@ -253,38 +198,30 @@ WEIGHTS = st.lists(st.floats(-5, 5) | st.integers(-5, 5), min_size=1, max_size=6
 def test_polynomial_without_noise(weights, degree, seed):
     inputs, targets = whole(polynomial(weights, degree, 0, 60, validation=7, test=11, seed=seed))
     assert inputs.shape == (60, len(weights))
-    powers = [[weight, *[0] * degree] for weight in weights]
-    terms = np.array([np.polyval(c, inputs[:, j]) for j, c in enumerate(powers)])
-    size = np.abs(terms).sum(0) + 1e-6  # inputs are rounded: each term has an error of its own
-    assert (np.abs(terms.sum(0) - targets[:, 0]) <= 1e-6 * size).all()
+    terms = np.array(weights) * inputs**degree
+    size = np.abs(terms).sum(1) + 1e-6  # inputs are rounded: each term has an error of its own
+    assert (np.abs(terms.sum(1) - targets[:, 0]) <= 1e-6 * size).all()
 
 
 @pytest.mark.parametrize("noise", [0.01, 0.5, 3])
 def test_polynomial_with_noise(noise):
     weights = [2.0, -1.0, 3.0]
     inputs, targets = whole(polynomial(weights, 3, noise, samples=20_000, seed=4))
-    np.testing.assert_allclose(inputs.mean(0), 0, atol=0.03)
-    np.testing.assert_allclose(inputs.std(0), 1, atol=0.03)
+    np.testing.assert_allclose([inputs.mean(0), inputs.std(0)], [[0] * 3, [1] * 3], atol=0.03)
     np.testing.assert_allclose((inputs**4).mean(0), 3, atol=0.3)  # normal
     found, *_ = np.linalg.lstsq(inputs**3, targets[:, 0], rcond=None)
     np.testing.assert_allclose(found, weights, atol=noise / 50)
     residuals = targets[:, 0] - inputs**3 @ found
     assert residuals.std() == pytest.approx(noise, rel=0.03)
-    assert abs(residuals.mean()) < noise / 30
     correlations = np.corrcoef(np.column_stack([inputs, residuals]).T) - np.eye(4)
     assert np.abs(correlations).max() < 0.03
-    assert np.abs(np.corrcoef(residuals[1:], residuals[:-1])[0, 1]) < 0.03
 
 
 def test_the_polynomial_unless_told():
     """y = 2 a² - b² + 3 c² + d² + 2 e², and a hundredth of noise."""
-    data = polynomial()
-    inputs, targets = whole(data)
+    inputs, targets = whole(polynomial())
     errors = targets[:, 0] - np.square(inputs) @ [2, -1, 3, 1, 2]
     assert errors.std() == pytest.approx(0.01, rel=0.1)
-    assert repr(data) == (
-        "Regression(name='polynomial', train=<700 rows>, validation=<150 rows>, test=<150 rows>)"
-    )
 
 
 @pytest.mark.parametrize(("samples", "validation", "test"), [
@@ -293,28 +230,7 @@ def test_the_polynomial_unless_told():
 def test_sizes_of_a_polynomial(samples, validation, test):
     data = polynomial(samples=samples, validation=validation, test=test)
     assert [len(part) for part in parts(data)] == [samples - validation - test, validation, test]
-    for part in parts(data):
-        assert part.inputs.shape == (len(part), 5)
-        assert part.targets.shape == (len(part), 1)
-        assert part.inputs.dtype == part.targets.dtype == torch.float32
-        assert part.inputs.is_contiguous()
     assert len(np.unique(whole(data)[0], axis=0)) == samples  # none is in two parts
     undivided = polynomial(samples=samples, validation=0, test=0)
     for here, there in zip(whole(data), whole(undivided), strict=True):
         np.testing.assert_array_equal(here, there)  # the same rows, however they are divided
-
-
-@pytest.mark.parametrize("other", [
-    {"weights": [2, -1, 3, 1, 2.5]}, {"weights": [2, -1, 3, 1]}, {"degree": 3}, {"noise": 0.02},
-    {"samples": 999}, {"validation": 151}, {"test": 149},
-])  # fmt: skip
-def test_checksums_of_other_polynomials(other):
-    assert polynomial(**other).checksum != polynomial().checksum
-
-
-def test_the_same_polynomial_in_other_words():
-    expected = polynomial().checksum
-    for weights in ([2, -1, 3, 1, 2], np.array([2.0, -1, 3, 1, 2]), (2.0, -1.0, 3, 1, 2)):
-        assert polynomial(weights).checksum == expected
-    sizes = {"samples": np.int64(1000), "validation": np.int32(150), "seed": np.int64(0)}
-    assert polynomial(**sizes).checksum == expected

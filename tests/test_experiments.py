@@ -4,7 +4,6 @@ import functools
 import itertools
 import math
 import os
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,6 @@ import lrsched as L
 from lrsched import lab
 from lrsched.book import Plan, editions, experiment, keep, record, record_table, sweep
 from lrsched.lab import Adam, Run, digits, fashion_mnist, mlp, polynomial
-from lrsched.lab.runs import RateError
 
 SIZES = {"group": 2, "chunk": 200}
 SMALL = Plan("small", 2, 1, 1000, 200, tuple(SIZES.items()))
@@ -62,41 +60,30 @@ def assert_same(results, others):
     assert results.settings == others.settings
 
 
+def trained(**settings):
+    """As the plan says, but by the lab."""
+    how = {"epochs": 2, "batch_size": 1000, "network": network} | SIZES | settings
+    return lab.train(TWO, digits(200), **how)
+
+
 # As planned
 
 
-def test_experiment(tmp_path):
-    results = train_two()
-    assert_same(results, lab.train(
-        TWO, digits(200), epochs=2, batch_size=1000, network=network, **SIZES,
-    ))  # fmt: skip
+def test_the_quick_edition_keeps_nothing(tmp_path):
+    results, others = train_two(), swept(optimizer=Adam())
+    assert_same(results, trained())
+    assert_same(train_two(epochs=1), trained(epochs=1))  # settings come before the plan
+    how = {"epochs": 2, "batch_size": 100, "optimizer": Adam()}
+    assert_same(others, lab.sweep(NETWORKS, [0.05, 0.01], 2, polynomial(), **how))
     assert "each used the rate of its schedule" in results.check_rates()
+    result = others.table()
+    assert keep(FEW, others, result) is result
     assert not list(tmp_path.iterdir())
 
 
-def test_sweep(tmp_path):
-    results = swept()
-    assert_same(results, lab.sweep(
-        NETWORKS, [0.05, 0.01], 2, polynomial(), epochs=2, batch_size=100,
-    ))  # fmt: skip
-    result = results.table()
-    assert keep(FEW, results, result) is result
-    assert not list(tmp_path.iterdir())
-
-
-def test_settings_come_before_the_plan():
-    for results in (train_two(epochs=1, optimizer=Adam()), swept(epochs=1, optimizer=Adam())):
-        assert results.epochs == 1
-        assert results.settings["optimizer"]["class"] == "Adam"
-
-
-@pytest.mark.parametrize("which", [None, "quick"])
-def test_a_record_of_the_quick_edition(tmp_path, monkeypatch, which):
-    results = swept()
+def test_a_record_of_the_quick_edition(tmp_path, monkeypatch):
     monkeypatch.setenv("LRSCHED_RECORD", str(tmp_path / "state"))
-    if which:
-        monkeypatch.setenv("LRSCHED_EDITION", which)
-    for call in (train_two, swept, lambda: keep(FEW, results, results.table())):
+    for call in (train_two, swept, lambda: keep(FEW, None, pd.DataFrame())):
         with pytest.raises(ValueError, match="LRSCHED_RECORD needs LRSCHED_EDITION=full"):
             call()
     assert not list(tmp_path.iterdir())
@@ -114,11 +101,7 @@ class Odd(L.Schedule):
         return 0.1 + 0 * t
 
 
-class Hashed(dict):
-    __hash__ = object.__hash__
-
-
-@pytest.mark.parametrize("odd", [math.inf, math.nan, len, Hashed(a=1), Path("a"), (1, 2)], ids=repr)
+@pytest.mark.parametrize("odd", [math.nan, len, (1, 2)], ids=repr)
 def test_what_no_record_can_hold_is_not_trained(full, tmp_path, monkeypatch, odd):
     monkeypatch.setattr(lab, "train", None)
     with pytest.raises(ValueError, match=r"runs\[1\] must be one that a record can hold, got Run"):
@@ -126,39 +109,18 @@ def test_what_no_record_can_hold_is_not_trained(full, tmp_path, monkeypatch, odd
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("odd", [np.float64(0.5), np.int8(3), np.str_("a"), None])
+@pytest.mark.parametrize("odd", [np.float64(0.5), np.str_("a"), None])
 def test_arguments_of_ones_own_schedule(full, odd):
     runs = [Run(np.str_("a"), Odd(odd), np.int64(1)), Run("b", L.Plateau(0.1))]
     results = experiment(SMALL, iter(runs), network=network)
     assert record("small").runs == results.runs == tuple(runs)
 
 
-CALLS = itertools.count()
-
-
-class Fickle(L.Schedule):
-    """Another one whenever it is asked."""
-
-    base_lr: float
-
-    def rate(self, xp, t):
-        return self.base_lr + next(CALLS) / 1000 + 0 * t
-
-
-def test_rates_are_checked_before_anything_is_kept(full, folder):
-    with pytest.raises(RateError, match=r"update 0 of Run\(label='a'.* and not"):
-        experiment(SMALL, [Run("a", Fickle(0.1))], network=network)
-    assert not names(folder)
-
-
 @pytest.mark.parametrize(("columns", "message"), [
     ({"a": [1, None, "b"]}, r"result\['a'\] must hold numbers and strings, got None"),
     ({"a": pd.array([1, None], "Int64")}, r"result\['a'\] must hold .*, got <NA>"),
     ({"a": [1j]}, r"result\['a'\] must hold numbers and strings, got 1j"),
-    ({"a": pd.to_datetime(["2025-01-01"])}, r"result\['a'\] must hold .*, got Timestamp"),
-    ({"a": [[1, 2]]}, r"result\['a'\] must hold numbers and strings, got \[1, 2\]"),
     ({1: [1, 2]}, "the name of a column of result must be a string, got 1"),
-    ({("a", "b"): [1]}, r"the name of a column of result must be a string, got \('a', 'b'\)"),
 ])  # fmt: skip
 def test_what_no_table_can_hold(columns, message):
     """Refused in any edition: else ``make record`` would find it, after hours."""
@@ -169,41 +131,33 @@ def test_what_no_table_can_hold(columns, message):
 # Recorded
 
 
-def stopping(calls):
-    """What ends a training, from Ctrl-C, at so many ends of epochs; it counts them."""
+def interrupted(call, before):
+    """What is returned when it is stopped by Ctrl-C at the end of so many epochs, and started
+    again; and the epochs that were missing.
+    """
+    calls = itertools.count(1)
 
     def after_epoch(*_):
-        after_epoch.calls += 1
-        if after_epoch.calls == calls:
+        if next(calls) == before:
             raise KeyboardInterrupt
 
-    after_epoch.calls = 0
-    return after_epoch
-
-
-def interrupted(call, before):
-    """What is returned when stopped and started again, and the epochs that were missing."""
-    call = functools.partial(call, checkpoint_seconds=0)
+    call = functools.partial(call, checkpoint_seconds=0, after_epoch=after_epoch)
     with pytest.raises(KeyboardInterrupt):
-        call(after_epoch=stopping(before))
-    counted = stopping(None)
-    return call(after_epoch=counted), counted.calls
+        call()
+    return call(), next(calls) - before - 1
 
 
 def test_a_recorded_experiment_goes_on(full, folder, tmp_path):
     results, missing = interrupted(functools.partial(train_two, epochs=3), 3)
     assert missing == 1
     assert names(tmp_path / "state") == ["small.checkpoint"]
-    whole = lab.train(TWO, digits(200), epochs=3, batch_size=1000, network=network, **SIZES)
-    assert_same(results, whole)
+    assert_same(results, trained(epochs=3))
     assert results.surroundings.items() >= SIZES.items()
     assert names(folder) == ["small.json"]
-    for name, values in whole.metrics.items():
-        np.testing.assert_allclose(record("small").metrics[name], values, rtol=5.01e-5)
     # Once more: the same record, with no training.
     before = (folder / "small.json").read_bytes()
     (folder / "small.json").unlink()
-    train_two(epochs=3, after_epoch=stopping(1))
+    train_two(epochs=3, after_epoch=pytest.fail)
     assert (folder / "small.json").read_bytes() == before
 
 
@@ -211,26 +165,20 @@ def test_a_recorded_sweep_goes_on(full, folder):
     results, missing = interrupted(functools.partial(swept, group=2), 4)
     assert missing == 5  # of four groups with two epochs each
     assert not names(folder)
-    table = results.table()
     settings = {"epochs": 2, "batch_size": 100, "group": 4}
     expected = lab.sweep(NETWORKS, [0.05, 0.01], 2, polynomial(), **settings).table()
-    pd.testing.assert_frame_equal(table, expected, check_exact=True)
-    result = table.groupby(["network", "schedule"], as_index=False).test_loss.median()
-    assert keep(FEW, results, result) is result
-    assert names(folder) == ["few.json"]
-    pd.testing.assert_frame_equal(record_table("few"), result, check_dtype=False, rtol=5.01e-5)
+    pd.testing.assert_frame_equal(results.table(), expected, check_exact=True)
 
 
-@pytest.mark.parametrize(("part", "name"), [("", "small"), ("first", "small-first")])
-def test_parts_of_results(full, folder, part, name):
+def test_parts_of_results(full, folder):
     """What is too large for one record is kept in parts."""
     results = train_two(whole=False)
     assert not names(folder)
     result = pd.DataFrame({"run": ["a", "b"], "loss": [0.25, np.nan]})
-    assert keep(SMALL, results, result, part) is result
-    assert names(folder) == [f"{name}.json"]
-    pd.testing.assert_frame_equal(record_table(name), result, check_dtype=False)
-    assert record_table(name).attrs["settings"] == results.settings | {"seeds": 1}
+    for part in ("", "first"):
+        assert keep(SMALL, results, result, part) is result
+    assert names(folder) == ["small-first.json", "small.json"]
+    pd.testing.assert_frame_equal(record_table("small-first"), result, check_dtype=False)
 
 
 # Held against the records of the package
@@ -245,11 +193,6 @@ FRESH = {
     "lenet-schedules": {("cosine, warmup", 0): 1e-4, ("square root", 0): 0.15},
     "warmup-lengths": {("0.1, 2", 1): 1e-4, ("0.1, 1", 0): 0.05},
 }
-
-
-@functools.cache
-def clothes(validation):
-    return fashion_mnist(validation)
 
 
 @pytest.fixture
@@ -269,7 +212,7 @@ def test_a_fresh_epoch_agrees_with_the_record(ours, name):
     recorded = record(name).select(lambda run: (run.label, run.seed) in tolerances)
     assert len(recorded.runs) == len(tolerances)
     said = recorded.settings
-    data = clothes(60_000 - said["samples"])
+    data = fashion_mnist(60_000 - said["samples"])
     optimizer = dict(said["optimizer"])
     fresh = lab.train(
         recorded.runs, data, epochs=1, batch_size=said["batch_size"], group=4, chunk=32,
@@ -284,19 +227,18 @@ def test_a_fresh_epoch_agrees_with_the_record(ours, name):
             assert fresh.metrics[metric][0, place] == pytest.approx(expected, abs=tolerance), run
 
 
-@pytest.mark.parametrize("norm", [None, "before", "after"])
-def test_the_recorded_curve_comes_out_again(ours, norm):
+@pytest.mark.parametrize(
+    ("norm", "label"),
+    [(None, "3 layers"), ("before", "3 layers, BN"), ("after", "3 layers, BN after")],
+)
+def test_the_recorded_curve_comes_out_again(ours, norm, label):
     """Other processors round differently; the medians over the seeds stay."""
-    label = "3 layers" + {None: "", "before": ", BN", "after": ", BN after"}[norm]
     recorded = record_table("batchnorm-curve")
     said = recorded.attrs["settings"]
     recorded = recorded[recorded.network == label].set_index("schedule")["median"]
-    make, rates = functools.partial(mlp, depth=3, norm=norm), [0.0001, 0.001, 0.01]
-    seeds, epochs = said["seeds"], said["epochs"]
-    fresh = lab.sweep(
-        {label: make}, rates, seeds, polynomial(), epochs=epochs, batch_size=said["batch_size"]
-    )
-    networks = {label: said["networks"][label]}
-    assert fresh.settings | {"seeds": seeds} == said | {"networks": networks}
+    networks, rates = {label: functools.partial(mlp, depth=3, norm=norm)}, [0.0001, 0.001, 0.01]
+    how = {name: said[name] for name in ("seeds", "epochs", "batch_size")}
+    fresh = lab.sweep(networks, rates, data=polynomial(), **how)
+    assert fresh.settings | how == said | {"networks": {label: said["networks"][label]}}
     ends = [np.median(fresh.final("test_loss")[rate]) for rate in rates]
     np.testing.assert_allclose(ends, recorded[rates], rtol=0.05)

@@ -14,18 +14,13 @@ import lrsched as L
 from drawn import BY_CLASS, CLASSES, EXAMPLES, SCHEDULES, STEPS
 
 STEP_ARRAY = np.array([0, 1, 2, 3, 4, 5, 7, 9, 10, 13, 20, 26, 50, 97, 10_000, 2**31, 2**40 + 1])
-FRACTIONS = np.concatenate([STEP_ARRAY[:-2] + 0.25, [9.5, 1e9 + 0.5]])
-
-
-def tolerance(rates):
-    return {"rtol": 1e-12, "atol": 1e-13 * max(1.0, float(np.max(rates, initial=0)))}
 
 
 def same(actual, expected):
     actual = np.asarray(actual)
-    assert actual.dtype == np.float64
-    assert actual.shape == np.shape(expected)
-    np.testing.assert_allclose(actual, expected, **tolerance(expected))
+    assert (actual.dtype, actual.shape) == (np.float64, np.shape(expected))
+    scale = max(1.0, float(np.max(expected, initial=0)))
+    np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=1e-13 * scale)
 
 
 def test_examples_and_strategies_cover_every_class():
@@ -40,52 +35,35 @@ def test_array_against_numbers(schedule, steps):
     same(schedule(tf.constant(steps, tf.float64)), schedule(array))
 
 
-def torch_eager(schedule, steps):
-    return schedule(torch.from_numpy(steps)).numpy()
-
-
-def torch_compiled(schedule, steps):
+def torch_compiled(schedule, backend="eager"):
     torch.compiler.reset()
-    compiled = torch.compile(schedule.__call__, fullgraph=True, backend="eager")
-    return compiled(torch.from_numpy(steps)).numpy()
+    compiled = torch.compile(schedule.__call__, fullgraph=True, backend=backend)
+    return lambda steps: compiled(torch.from_numpy(steps))
 
 
-def tf_eager(schedule, steps):
-    return schedule(tf.constant(steps)).numpy()
+def tf_function(schedule, **options):
+    of_any_length = [tf.TensorSpec([None], tf.int64)]
+    return tf.function(schedule, input_signature=of_any_length, **options)
 
 
-def tf_function(schedule, steps, **options):
-    of_any_length = [tf.TensorSpec([None], steps.dtype)]
-    return tf.function(schedule, input_signature=of_any_length, **options)(steps).numpy()
-
-
-tf_xla = functools.partial(tf_function, jit_compile=True)
 HOW = {
-    "torch": torch_eager, "torch.compile": torch_compiled, "tf": tf_eager,
-    "tf.function": tf_function, "tf.function and XLA": tf_xla,
-}  # fmt: skip
-
-
+    "torch.compile": torch_compiled,
+    "inductor": functools.partial(torch_compiled, backend="inductor"),
+    "tf.function": tf_function,
+    "tf.function and XLA": functools.partial(tf_function, jit_compile=True),
+}
 ONE_OF_EACH = list({type(schedule): schedule for schedule in reversed(EXAMPLES)}.values())
-CASES = [
-    pytest.param(schedule, how, id=f"{how}-{schedule!r}")
-    for how in HOW
-    for schedule in (ONE_OF_EACH if how == "torch.compile" else EXAMPLES)  # it takes long
-]
-
-
-@pytest.mark.parametrize(("schedule", "how"), CASES)
-def test_against_numpy(schedule, how):
-    for steps in [STEP_ARRAY, FRACTIONS] if how in ("torch", "tf") else [STEP_ARRAY]:
-        same(HOW[how](schedule, steps), schedule(steps))
+COMPILED = {"torch.compile": ONE_OF_EACH, "inductor": EXAMPLES[-1:]}  # which take long
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
-@pytest.mark.skipif(not shutil.which("g++"), reason="torch's inductor needs a C++ compiler, g++")
-def test_torch_inductor():
-    schedule = EXAMPLES[-1]
-    torch.compiler.reset()
-    same(torch.compile(schedule.__call__)(torch.from_numpy(STEP_ARRAY)), schedule(STEP_ARRAY))
+@pytest.mark.parametrize("how", HOW)
+def test_compiled(how):
+    if how == "inductor" and not shutil.which("g++"):
+        pytest.skip("torch's inductor needs a C++ compiler, g++")
+    for schedule in COMPILED.get(how, EXAMPLES):
+        expected = schedule(STEP_ARRAY)
+        same(HOW[how](schedule)(STEP_ARRAY), expected)
 
 
 INTEGERS = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
@@ -109,26 +87,12 @@ def test_shapes(schedule):
         same(schedule(steps), expected)
         same(schedule(torch.tensor(steps)), expected)
         same(schedule(tf.constant(steps)), expected)
-    strided = np.arange(24).reshape(4, 6)[::2, ::-3].T
-    same(schedule(strided), schedule(np.ascontiguousarray(strided)))
-    same(schedule(torch.arange(24).reshape(4, 6).T), schedule(np.arange(24).reshape(4, 6).T))
 
 
-def test_long_arrays_are_the_same_in_blocks():
-    schedule = EXAMPLES[-1]
-    steps = np.arange(100_001)
-    one_by_one = np.concatenate([schedule(part) for part in np.array_split(steps, 321)])
-    same(schedule(steps), one_by_one)
-
-
-@pytest.mark.parametrize(
-    "step",
-    [5, 5.0, np.int8(5), np.uint64(5), np.float16(5), np.float32(5), np.float64(5), True + 4],
-    ids=lambda step: type(step).__name__,
-)
-def test_numbers_of_any_type_give_a_float(step):
+@pytest.mark.parametrize("kind", [int, np.int8, np.uint64, np.float16, np.float32, np.float64])
+def test_numbers_of_any_type_give_a_float(kind):
     for schedule in EXAMPLES:
-        rate = schedule(step)
+        rate = schedule(kind(5))
         assert type(rate) is float
         assert rate == schedule(5.0)
 
@@ -138,20 +102,6 @@ def test_a_step_array_is_left_as_it_was():
         for schedule in EXAMPLES:
             schedule(steps)
         assert list(steps) == list(range(30))
-
-
-def test_scalar_step_of_a_compiled_training_loop():
-    """A step held as a variable, counted up inside the graph, as optimizers do."""
-    schedule = L.Sequence([L.Cosine(0.3, 5), L.Exponential(0.1, decay_rate=0.9)], [5]).warmup(3)
-    step = tf.Variable(0, dtype=tf.int64)
-
-    @tf.function(jit_compile=True)
-    def advance():
-        rate = schedule(step)
-        step.assign_add(1)
-        return rate
-
-    same([advance().numpy() for _ in range(12)], schedule(np.arange(12)))
 
 
 def test_torch_rates_stay_on_the_device_of_the_steps():

@@ -1,6 +1,7 @@
 """The Keras adapter: rates as a real optimizer holds them, saved models, the callback."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,94 +10,53 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
 
 import lrsched as L
 import lrsched.keras
-from drawn import EXAMPLES, SCHEDULES
+from drawn import EXAMPLES
 
 # Keras 3.15 asks its variables for arrays in a way that NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
+ROOT = Path(__file__).parents[1]
 WARM_COSINE = L.Cosine(0.3, 20).warmup(5, start_lr=0.01)
-X, Y = np.ones((8, 2), "float32"), np.ones((8, 1), "float32")
-LINE = L.Linear(1.0, 0.0, decay_steps=16)  # exact in float32
 
 
 def float32(rates):
     return np.asarray(rates, "float32").tolist()
 
 
-def compiled(learning_rate, optimizer=keras.optimizers.SGD):
-    model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
-    model.compile(optimizer(learning_rate), "mse")
-    return model
-
-
-def schedule_of(optimizer):
-    """The schedule that a Keras optimizer follows, as its config has it."""
-    return keras.optimizers.schedules.deserialize(optimizer.get_config()["learning_rate"]).schedule
-
-
 # The schedule
 
 
 @pytest.mark.parametrize("schedule", EXAMPLES, ids=repr)
-def test_the_optimizer_holds_the_rate_of_the_schedule(schedule):
-    optimizer = keras.optimizers.SGD(lrsched.keras.schedule(schedule))
-    variable = keras.Variable(np.zeros(1, "float32"))
-    optimizer.build([variable])
-    for step in [0, 1, 5, 2**24 + 1, 2**40]:
-        if schedule(step) > 1e30:  # beyond float32
-            continue
-        optimizer.iterations.assign(step)
-        assert float(optimizer.learning_rate) == float32([schedule(step)])[0]
-        before = variable.numpy()
-        optimizer.apply([np.ones(1, "float32")])
-        assert before - variable.numpy() == pytest.approx(schedule(step), rel=1e-5, abs=1e-6)
-
-
-@settings(max_examples=10)
-@given(schedule=SCHEDULES)
 def test_any_schedule(schedule):
     rates = lrsched.keras.schedule(schedule)
     again = type(rates).from_config(rates.get_config())
     assert again.schedule == schedule
-    for step in (0, 7, 10**6):
+    for step in (0, 1, 7, 10**6):
         if schedule(step) > 1e30:  # beyond float32
             continue
         assert float(rates(step)) == float32([schedule(step)])[0]
         assert float(again(tf.constant(step))) == float(rates(step))
 
 
-@pytest.mark.parametrize("optimizer", ["SGD", "Adam", "AdamW", "RMSprop"])
-def test_every_optimizer(optimizer):
-    made = getattr(keras.optimizers, optimizer)(lrsched.keras.schedule(WARM_COSINE))
-    made.build([keras.Variable(np.ones(1, "float32"))])
-    for step in range(8):
-        assert float(made.learning_rate) == float32(WARM_COSINE(step))
-        made.apply([np.ones(1, "float32")])
-
-
 def test_a_step_of_any_kind():
     rates = lrsched.keras.schedule(WARM_COSINE)
-    expected = float32([WARM_COSINE(3)])[0]
-    for step in (3, 3.0, np.int64(3), np.float32(3), tf.constant(3), tf.Variable(3, dtype="int64"),
-                 keras.Variable(3)):  # fmt: skip
+    for step in (3, 3.0, np.float32(3), tf.Variable(3), keras.Variable(3)):
         rate = rates(step)
-        assert rate.dtype == "float32"
-        assert float(rate) == expected
-    for steps in (tf.range(4), np.arange(4), range(4), [0, 1, 2, 3], keras.Variable(range(4))):
+        assert (rate.dtype, float(rate)) == ("float32", *float32([WARM_COSINE(3)]))
+    for steps in (tf.range(4), np.arange(4), [0, 1, 2, 3], keras.Variable(range(4))):
         assert rates(steps).numpy().tolist() == float32(WARM_COSINE(range(4)))
 
 
-@pytest.mark.parametrize(
-    "step", [2**24 + 1, 2.0**24 + 1, np.float64(2**24 + 1), 2**40, 2.0**53 - 1]
-)
+@pytest.mark.parametrize("step", [2**24 + 1, np.float64(2**24 + 1), 2**40, 2.0**53 - 1])
 def test_a_step_that_float32_cannot_hold(step):
-    alternates = L.Cyclical(0.25, 0.75, step_size_up=1)
-    assert alternates(step) == (0.25 if step % 2 == 0 else 0.75)
-    assert float(lrsched.keras.schedule(alternates)(step)) == alternates(step)
+    alternates = lrsched.keras.schedule(L.Cyclical(0.25, 0.75, step_size_up=1))
+    optimizer = keras.optimizers.SGD(alternates)
+    optimizer.iterations.assign(int(step))
+    for rate in (alternates(step), optimizer.learning_rate):
+        assert float(rate) == (0.25 if step % 2 == 0 else 0.75)
 
 
 @pytest.mark.parametrize("step", [None, "a", True, keras.KerasTensor(()), 1j, -1, np.nan])
@@ -113,22 +73,13 @@ def test_another_float_type():
         keras.config.set_floatx("float32")
 
 
-def test_config_and_repr():
-    rates = lrsched.keras.schedule(WARM_COSINE)
-    optimizer = keras.optimizers.Adam(rates)
-    again = keras.optimizers.Adam.from_config(optimizer.get_config())
-    assert schedule_of(again) == WARM_COSINE
-    serialized = keras.optimizers.schedules.serialize(rates)
-    assert serialized["registered_name"] == "lrsched>KerasSchedule"
-    assert keras.optimizers.schedules.deserialize(serialized).schedule == WARM_COSINE
-    assert repr(rates) == f"lrsched.keras.schedule({WARM_COSINE!r})"
-
-
-@pytest.mark.parametrize("wrong", [None, 0.1, "cosine", L.Plateau(0.1), L.Cosine])
+@pytest.mark.parametrize("wrong", [None, 0.1, L.Plateau(0.1), L.Cosine])
 def test_no_schedule(wrong):
     for make in (lrsched.keras.schedule, lrsched.keras.callback):
         with pytest.raises(TypeError, match="schedule must be a schedule, got"):
             make(wrong)
+    with pytest.raises((TypeError, ValueError), match=r"per must be one of 'epoch', 'batch'"):
+        lrsched.keras.callback(WARM_COSINE, wrong)
 
 
 # Saved models
@@ -138,82 +89,33 @@ import sys
 {imported}
 import keras, numpy as np
 model = keras.models.load_model(sys.argv[1])
-x, y = np.ones((8, 2), "float32"), np.ones((8, 1), "float32")
 rate = model.optimizer.get_config()["learning_rate"]
 print(int(model.optimizer.iterations), keras.optimizers.schedules.deserialize(rate))
 for _ in range(4):
     print(float(model.optimizer.learning_rate))
-    model.train_on_batch(x[:2], y[:2])
-print(model.get_weights()[0].ravel().tolist())
+    model.train_on_batch(np.ones((2, 2)), np.ones((2, 1)))
 """
 
 
-def in_a_fresh_process(path, imported):
-    return subprocess.run(
-        [sys.executable, "-c", FRESH.format(imported=imported), str(path)],
-        capture_output=True, text=True, cwd=Path(L.__file__).parents[1], check=False,
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    """A model saved in mid-training, and that model trained on."""
-    model = compiled(lrsched.keras.schedule(WARM_COSINE), keras.optimizers.Adam)
-    model.fit(X, Y, batch_size=1, verbose=0)
-    path = tmp_path_factory.mktemp("saved") / "model.keras"
-    model.save(path)
-    return path
-
-
-def test_a_saved_model_trains_on_in_a_fresh_process(saved):
-    done = in_a_fresh_process(saved, "import lrsched.keras")
-    assert done.returncode == 0, done.stderr
-    first, *rates, weights = done.stdout.splitlines()
-    assert first == f"8 lrsched.keras.schedule({WARM_COSINE!r})"
-    assert [float(rate) for rate in rates] == float32(WARM_COSINE(range(8, 12)))
-    here = keras.models.load_model(saved)
-    for _ in range(4):
-        here.train_on_batch(X[:2], Y[:2])
-    assert eval(weights) == pytest.approx(here.get_weights()[0].ravel().tolist(), rel=1e-5)
-
-
-def test_a_saved_model_needs_the_import_and_keras_says_so(saved):
+@pytest.mark.parametrize("imported", [True, False])
+def test_a_saved_model_trains_on_in_a_fresh_process(imported, tmp_path):
     """Keras loads registered classes alone, and imports no module by the name in a file."""
-    done = in_a_fresh_process(saved, "")
-    assert done.returncode != 0
-    assert "KerasSchedule" in done.stderr
-    assert "imported" in done.stderr
-
-
-# The callback
-
-
-@pytest.mark.parametrize("per", ["epoch", "batch"])
-@pytest.mark.parametrize("schedule", [LINE, WARM_COSINE])  # exact in float32, or rounded
-def test_the_rates_and_the_history(per, schedule):
-    """Four batches an epoch. The steps themselves are measured in test_keras_steps."""
-    callback = lrsched.keras.callback(schedule, per)
-    model = compiled(0.1)
-    history = model.fit(X, Y, batch_size=2, verbose=0, epochs=4, initial_epoch=2,
-                        callbacks=[callback]).history  # fmt: skip
-    assert callback.rates == float32(schedule([2, 3] if per == "epoch" else range(8)))
-    assert history["learning_rate"] == (callback.rates if per == "epoch" else callback.rates[3::4])
-
-
-@pytest.mark.parametrize("per", ["step", "", None, 1, True])
-def test_another_per_is_refused(per):
-    with pytest.raises((TypeError, ValueError), match=r"per must be one of 'epoch', 'batch'"):
-        lrsched.keras.callback(LINE, per)
-
-
-def test_plateau_by_hand():
-    """The rate of a Plateau set on a Keras optimizer, as a training loop would."""
-    model, plateau = compiled(0.1), L.Plateau(0.5, factor=0.5, patience=0)
-    rates = []
-    for loss in (1.0, 1.0, 0.5):
-        model.optimizer.learning_rate = plateau.update(loss)
-        rates.append(float(model.optimizer.learning_rate))
-    assert rates == [0.5, 0.25, 0.25]
+    path = tmp_path / "model.keras"
+    model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.Adam(lrsched.keras.schedule(WARM_COSINE)), "mse")
+    model.fit(np.ones((8, 2)), np.ones((8, 1)), batch_size=1, verbose=0)
+    model.save(path)
+    program = FRESH.format(imported="import lrsched.keras" if imported else "")
+    done = subprocess.run(
+        [sys.executable, "-c", program, path], cwd=ROOT, capture_output=True, text=True
+    )
+    assert (done.returncode == 0) == imported, done.stderr
+    if imported:
+        first, *rates = done.stdout.splitlines()
+        assert first == f"8 lrsched.keras.schedule({WARM_COSINE!r})"
+        assert [float(rate) for rate in rates] == float32(WARM_COSINE(range(8, 12)))
+    else:
+        assert re.search("(?s)KerasSchedule.*imported", done.stderr)
 
 
 def test_on_pytorch():
@@ -221,8 +123,6 @@ def test_on_pytorch():
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-o", "cache_dir=_build/pytest-torch",
          "tests/test_keras_steps.py", "tests/test_keras_callback.py"],
-        env=os.environ | {"KERAS_BACKEND": "torch"},
-        cwd=Path(L.__file__).parents[1],
-        capture_output=True, text=True, check=False,
+        env=os.environ | {"KERAS_BACKEND": "torch"}, cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

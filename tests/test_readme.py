@@ -8,7 +8,6 @@ import pytest
 import torch
 
 import lrsched as L
-from lrsched import lab
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
@@ -36,17 +35,6 @@ def test_keras(seed):
     names = run(KERAS)
     assert names["accuracy"] > 0.94
     assert int(names["optimizer"].iterations) == pytest.approx(1000, abs=20)
-
-
-def test_the_schedule_is_for_another_network_too():
-    """The book's LeNet on the digits, with the momentum of the examples."""
-    lines = [re.findall("schedule = .*|momentum=0.9", code) for code in (PYTORCH, KERAS)]
-    assert lines[0] == lines[1]
-    schedule = run(f"import lrsched\n{lines[0][0]}")["schedule"]
-    runs = [lab.Run("", schedule, seed) for seed in range(3)]
-    data, momentum = lab.digits(), lab.SGD(0.9)
-    results = lab.train(runs, data, epochs=23, batch_size=32, optimizer=momentum, group=3, chunk=32)
-    assert (results.final("test_accuracy")[""] > 0.94).all()
 
 
 def test_values():
