@@ -29,6 +29,7 @@ class Value:
 
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
     _checks: ClassVar[dict[str, Check]] = {}
+    _kept: ClassVar[list[str]] = []
 
     def __init_subclass__(
         cls, *, frozen: bool = True, abstract: bool = False, **kwargs: Any
@@ -37,6 +38,10 @@ class Value:
         if abstract:  # a base of values, and none itself
             return
         cls._checks = cls._checks | _checks_within(cls)
+        own = [
+            key for key, each in vars(cls).items() if isinstance(each, functools.cached_property)
+        ]
+        cls._kept = [*cls._kept, *own]
         has_own_init = "__init__" in vars(cls)
         dataclasses.dataclass(frozen=frozen, repr=False)(cls)
         vars(cls).get("__annotations__", {}).pop("_", None)  # KW_ONLY has done its work
@@ -47,13 +52,15 @@ class Value:
     def __post_init__(self) -> None:
         check_fields(self, self._checks)
         self.prepare()
+        for name in self._kept:  # now: what is compiled later could not
+            getattr(self, name)
 
     def prepare(self) -> None:
         """Check what concerns several arguments at once.
 
         Runs once, after each argument by itself was checked. Raise ValueError for arguments
-        that do not go together. What follows from the arguments and is dear to compute is kept
-        by ``functools.cached_property``.
+        that do not go together. What follows from the arguments and is dear to compute is a
+        ``functools.cached_property``: it is computed when the value is made, and kept.
         """
 
     def __repr__(self) -> str:

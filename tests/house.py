@@ -135,6 +135,11 @@ class Source:
             hidden = [name for name in names if _private(name) or name.startswith(INTERNAL)]
             yield from ((name, each.line, f"import {full}") for name in hidden)
 
+    def ignores(self) -> int:
+        """How often the type checker is told to look away."""
+        tokens = tokenize.generate_tokens(io.StringIO(self.text).readline)
+        return sum(t.type == tokenize.COMMENT and "type: ignore" in t.string for t in tokens)
+
     def defined(self) -> set[str]:
         """The private names that it defines: of functions, classes, variables, attributes."""
         names: set[str] = set()
@@ -270,6 +275,7 @@ def report(house: House) -> Iterator[str]:
     for title, sizes in {"files, all": files, "functions, code": functions}.items():
         yield f"\nlongest {title} lines"
         yield from (f"{size:>6} {name}" for size, name in sorted(sizes, reverse=True)[:8])
+    yield f"\ntype: ignore: {sum(source.ignores() for source in scripts)}"
     for title, rooms in {"package": LAYERS, "tests": ("tests", "benchmarks")}.items():
         places = house.foreign(*rooms)
         yield f"\nprivate names of other libraries, {title}: {len(places)}"

@@ -1,5 +1,6 @@
 """Every namespace - numbers, torch, TensorFlow, compiled or not - against NumPy."""
 
+import dataclasses
 import functools
 import shutil
 
@@ -62,8 +63,8 @@ def test_compiled(how):
     if how == "inductor" and not shutil.which("g++"):
         pytest.skip("torch's inductor needs a C++ compiler, g++")
     for schedule in COMPILED.get(how, EXAMPLES):
-        expected = schedule(STEP_ARRAY)
-        same(HOW[how](schedule)(STEP_ARRAY), expected)
+        fresh = dataclasses.replace(schedule)  # never called before it is compiled
+        same(HOW[how](fresh)(STEP_ARRAY), schedule(STEP_ARRAY))
 
 
 INTEGERS = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
