@@ -1,5 +1,6 @@
 """Schedules and steps for the tests: examples of every class, and strategies that draw them."""
 
+import dataclasses
 import itertools
 
 from hypothesis import strategies as st
@@ -12,8 +13,6 @@ LAST_STEP = 2**53 - 1
 EXAMPLES = [
     L.Constant(0.1),
     L.PiecewiseConstant([5, 9.5], [0.1, 0.3, 0.0]),
-    L.PiecewiseConstant([], [0.1]),
-    L.StepDecay(0.1, 7, gamma=0.5),
     L.StepDecay(0.1, 2.5, gamma=1.5),
     L.MultiStep(0.1, [3, 8, 20], gamma=0.3),
     L.MultiStep(0.1, []),
@@ -21,9 +20,7 @@ EXAMPLES = [
     L.Exponential(0.1, decay_rate=1.1, decay_steps=4, staircase=True),
     L.Exponential(0.1, decay_rate=0),
     L.NaturalExponential(0.1, decay_rate=0.9, decay_steps=4),
-    L.NaturalExponential(0.1, decay_rate=0.9, decay_steps=4, staircase=True),
     L.InverseTime(0.1, decay_rate=0.9, decay_steps=4),
-    L.InverseTime(0.1, decay_rate=0.9, decay_steps=4, staircase=True),
     L.Power(0.1, power=0.7, decay_steps=3),
     L.Factor(2.0, factor=0.9, floor_lr=0.5),
     L.Linear(0.1, 0.4, decay_steps=13),
@@ -36,7 +33,6 @@ EXAMPLES = [
     L.CosineRestarts(0.1, 5, t_mul=1.1),
     L.LinearCosine(0.1, 13, num_periods=1.5, alpha=0.2, beta=0.01),
     L.NoisyLinearCosine(0.1, 13, num_periods=1.5, alpha=0.2, beta=0.01, seed=2**40),
-    L.NoisyLinearCosine(0.1, 13, initial_variance=0.5, variance_decay=0.3),
     L.Cyclical(0.1, 0.5, step_size_up=4),
     L.Cyclical(0.1, 0.5, step_size_up=4, step_size_down=2.5, mode="triangular2"),
     L.Cyclical(0.1, 0.5, step_size_up=4, step_size_down=3, mode="exp_range", gamma=0.9),
@@ -48,10 +44,8 @@ EXAMPLES = [
     L.Cosine(0.3, 20).warmup(5, start_lr=0.01, shape="exponential"),
     L.Cosine(0.3, 20).warmup(5.5, start_lr=0.01, shape="constant"),
     L.Sequence([L.Constant(0.1), L.Cosine(0.3, 10), L.StepDecay(0.1, 3)], [4, 9.5]),
-    L.Sequence([L.Linear(0.1, 0.2, decay_steps=5)], []),
     L.StepDecay(0.1, 7, gamma=0.5) * 0.3,
     L.Exponential(1.0, decay_rate=0.8).clip(0.1, 0.7),
-    L.Exponential(1.0, decay_rate=0.8).clip(0.1),
     L.StepDecay(0.1, 2).per_epoch(7),
     L.Cosine(0.1, 3).per_epoch(7, smooth=True),
     (L.CosineRestarts(0.3, 5, t_mul=1.1) * 0.5).warmup(3).clip(0.05, 0.14).per_epoch(2),
@@ -68,8 +62,6 @@ LENGTHS = st.integers(1, 300) | st.integers(1, 10**12) | st.floats(1e-3, 1e12)
 COUNTS = st.just(0) | LENGTHS
 GROWTHS = SHARES | st.floats(0, 3)
 BOUNDARIES = st.lists(LENGTHS, max_size=4, unique=True).map(sorted)
-# Two rates, the lower first.
-ASCENDING = st.tuples(RATES, RATES).map(sorted)
 STEPS = (
     st.integers(0, 60)
     | st.integers(0, 10**5)
@@ -79,18 +71,40 @@ STEPS = (
 )
 
 
-def _decay(cls):
-    return st.builds(
-        cls, RATES, decay_rate=st.floats(0, 3), decay_steps=LENGTHS, staircase=st.booleans()
-    )
+# What may be given for an argument, by its name.
+BY_NAME = {
+    name: strategy
+    for names, strategy in {
+        "base_lr start_lr end_lr min_lr max_lr floor_lr": RATES,
+        "gamma factor m_mul": GROWTHS,
+        "decay_rate variance_decay": st.floats(0, 3),
+        "power num_periods initial_variance": st.floats(0, 10),
+        "alpha beta": SHARES,
+        "div_factor final_div_factor": st.floats(0.1, 1e6),
+        "step_size decay_steps t_max first_decay_steps step_size_up steps_per_epoch": LENGTHS,
+        "step_size_down": st.none() | LENGTHS,
+        "warmup_steps stable_steps": COUNTS,
+        "milestones": BOUNDARIES,
+        "total_steps": st.integers(4, 10**12),
+        "pct_start": st.floats(0.3, 0.99),
+        "t_mul": st.sampled_from([1, 2, 3]) | st.floats(1.01, 5),
+        "seed": st.integers(0, 2**70),
+        "staircase cycle smooth": st.booleans(),
+        "anneal": st.sampled_from(["cos", "linear"]),
+    }.items()
+    for name in names.split()
+}
 
 
-def _ascending(build, *arguments, **keywords):
-    """``build(low, high, ...)``."""
-    return st.builds(
-        lambda limits, *rest, **more: build(*limits, *rest, **more),
-        ASCENDING, *arguments, **keywords,
-    )  # fmt: skip
+def _any(cls, *ascending, **special):
+    """A class with arguments that are drawn, some of them in ascending order."""
+
+    def build(**arguments):
+        values = sorted(arguments[name] for name in ascending)
+        return cls(**arguments | dict(zip(ascending, values, strict=True)))
+
+    names = [field.name for field in dataclasses.fields(cls)]
+    return st.builds(build, **{name: (BY_NAME | special)[name] for name in names})
 
 
 def _listed(cls, items):
@@ -101,51 +115,18 @@ def _listed(cls, items):
     return sized.map(lambda drawn: cls(*drawn))
 
 
-_waves = {"num_periods": st.floats(0, 10), "alpha": SHARES, "beta": SHARES}
-_noise = {"initial_variance": st.floats(0, 10), "variance_decay": st.floats(0, 3)}
+def _cyclical(*modes, **gamma):
+    return _any(L.Cyclical, "base_lr", "max_lr", mode=st.sampled_from(modes), **gamma)
 
-SIMPLE = {
-    L.Constant: st.builds(L.Constant, RATES),
+
+SPECIAL = {
     L.PiecewiseConstant: _listed(L.PiecewiseConstant, RATES),
-    L.StepDecay: st.builds(L.StepDecay, RATES, LENGTHS, gamma=GROWTHS),
-    L.MultiStep: st.builds(L.MultiStep, RATES, BOUNDARIES, gamma=GROWTHS),
-    L.Exponential: _decay(L.Exponential),
-    L.NaturalExponential: _decay(L.NaturalExponential),
-    L.InverseTime: _decay(L.InverseTime),
-    L.Power: st.builds(L.Power, RATES, power=st.floats(0, 10), decay_steps=LENGTHS),
-    L.Factor: _ascending(
-        lambda low, high, **how: L.Factor(high, floor_lr=low, **how), factor=GROWTHS
-    ),
-    L.Linear: st.builds(L.Linear, RATES, RATES, decay_steps=LENGTHS),
-    L.Polynomial: st.builds(
-        L.Polynomial, RATES, LENGTHS, end_lr=RATES, power=st.floats(1e-3, 10), cycle=st.booleans()
-    ),
-    L.Cosine: st.builds(L.Cosine, RATES, LENGTHS, end_lr=RATES),
-    L.CosineAnnealing: st.builds(L.CosineAnnealing, RATES, LENGTHS, end_lr=RATES),
-    L.CosineRestarts: _ascending(
-        lambda low, high, first, **mul: L.CosineRestarts(high, first, end_lr=low, **mul),
-        LENGTHS, t_mul=st.sampled_from([1, 2, 3]) | st.floats(1.01, 5), m_mul=GROWTHS,
-    ),
-    L.LinearCosine: st.builds(L.LinearCosine, RATES, LENGTHS, **_waves),
-    L.NoisyLinearCosine: st.builds(
-        L.NoisyLinearCosine, RATES, LENGTHS, seed=st.integers(0, 2**70), **_waves, **_noise
-    ),
-    L.Cyclical: _ascending(
-        lambda low, high, mode, **sizes: L.Cyclical(low, high, **mode, **sizes),
-        st.fixed_dictionaries({"mode": st.sampled_from(["triangular", "triangular2"])})
-        | st.fixed_dictionaries({"mode": st.just("exp_range"), "gamma": SHARES}),
-        step_size_up=LENGTHS, step_size_down=st.none() | LENGTHS,
-    ),
-    L.OneCycle: st.builds(
-        L.OneCycle, RATES, st.integers(4, 10**12), pct_start=st.floats(0.3, 0.99),
-        anneal=st.sampled_from(["cos", "linear"]), div_factor=st.floats(0.1, 1e6),
-        final_div_factor=st.floats(0.1, 1e6),
-    ),
-    L.WarmupStableDecay: st.builds(
-        L.WarmupStableDecay, RATES, warmup_steps=COUNTS, stable_steps=COUNTS, decay_steps=LENGTHS,
-        end_lr=RATES,
-    ),
-}  # fmt: skip
+    L.Factor: _any(L.Factor, "floor_lr", "base_lr"),
+    L.Polynomial: _any(L.Polynomial, power=st.floats(1e-3, 10)),
+    L.CosineRestarts: _any(L.CosineRestarts, "end_lr", "base_lr"),
+    L.Cyclical: _cyclical("triangular", "triangular2", gamma=st.just(1.0))
+    | _cyclical("exp_range", gamma=SHARES),
+}
 
 
 def _warmup(schedule, warmup_steps, start_lr, shape):
@@ -160,13 +141,15 @@ def composed(inner):
             _warmup, inner, COUNTS, RATES, st.sampled_from(["linear", "exponential", "constant"])
         ),
         L.Sequence: _listed(lambda boundaries, items: L.Sequence(items, boundaries), inner),
-        L.Scaled: st.builds(L.Scaled, inner, st.floats(0, 10)),
-        L.Clipped: st.tuples(inner, ASCENDING).map(lambda d: d[0].clip(*d[1]))
-        | st.builds(L.Clipped, inner, RATES),
-        L.PerEpoch: st.builds(L.PerEpoch, inner, LENGTHS, smooth=st.booleans()),
+        L.Scaled: _any(L.Scaled, schedule=inner, factor=st.floats(0, 10)),
+        L.Clipped: _any(L.Clipped, "min_lr", "max_lr", schedule=inner)
+        | _any(L.Clipped, schedule=inner, max_lr=st.none()),
+        L.PerEpoch: _any(L.PerEpoch, schedule=inner),
     }
 
 
+SIMPLE = sorted(CLASSES - composed(RATES).keys(), key=lambda cls: cls.__name__)
+SIMPLE = {cls: SPECIAL[cls] if cls in SPECIAL else _any(cls) for cls in SIMPLE}
 LEAVES = st.one_of(*SIMPLE.values())
 BY_CLASS = SIMPLE | composed(LEAVES)
 SCHEDULES = st.recursive(LEAVES, lambda inner: st.one_of(*composed(inner).values()), max_leaves=4)

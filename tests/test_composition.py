@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-import torch
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 import lrsched as L
@@ -78,20 +77,9 @@ def test_scale_and_clip(schedule, factor, limits, step):
     low, high = sorted(limits)
     rate = schedule(step)
     assert (schedule * factor)(step) == (factor * schedule)(step) == rate * factor
-    clipped = schedule.clip(low, high)
-    assert clipped(step) == np.clip(rate, low, high)
+    assert schedule.clip(low, high)(step) == np.clip(rate, low, high)
     assert schedule.clip(min_lr=low)(step) == max(rate, low)
     assert schedule.clip(max_lr=high)(step) == min(rate, high)
-    # They commute if the limits are scaled too.
-    one, other = (schedule * factor).clip(low * factor, high * factor), clipped * factor
-    assert one(step) == pytest.approx(other(step), rel=1e-12)
-
-
-@given(schedule=SCHEDULES, factor=st.floats(0, 10), warmup_steps=SHORT, start=RATES, step=STEPS)
-def test_scale_and_warmup_commute(schedule, factor, warmup_steps, start, step):
-    one = (schedule * factor).warmup(warmup_steps, start_lr=start * factor)
-    other = schedule.warmup(warmup_steps, start_lr=start) * factor
-    assert one(step) == pytest.approx(other(step), rel=1e-9)
 
 
 @given(schedule=SCHEDULES, n=SHORT, step=st.integers(0, 10**6))
@@ -103,31 +91,30 @@ def test_per_epoch(schedule, n, step):
 
 def test_shapes_of_a_warmup():
     cosine = L.Cosine(0.4, 10)
-    assert cosine.warmup(4)(range(6)) == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, cosine(1)])
-    assert cosine.warmup(4, start_lr=0.1, shape="constant")([0, 3, 4]) == pytest.approx(
-        [0.1, 0.1, 0.4]
-    )
+    flat = cosine.warmup(4, start_lr=0.1, shape="constant")
+    assert flat([0, 3, 4]) == pytest.approx([0.1, 0.1, 0.4])
     rise = cosine.warmup(2, start_lr=0.1, shape="exponential")
     assert rise([0, 1, 2]) == pytest.approx([0.1, 0.2, 0.4])
 
 
 def test_methods_are_the_classes():
-    schedule = L.Cosine(0.3, 20)
-    assert schedule.warmup(5) == L.Warmup(schedule, 5)
-    assert schedule.warmup(5, start_lr=0.1, shape="constant") == L.Warmup(
-        schedule, 5, start_lr=0.1, shape="constant"
-    )
-    assert schedule * 2 == 2 * schedule == np.float64(2) * schedule == L.Scaled(schedule, 2)
-    assert schedule.clip(0.1) == L.Clipped(schedule, 0.1)
-    assert schedule.clip(0.1, 0.2) == L.Clipped(schedule, 0.1, 0.2)
-    assert schedule.per_epoch(10) == L.PerEpoch(schedule, 10)
-    assert schedule.per_epoch(10, smooth=True) == L.PerEpoch(schedule, 10, smooth=True)
-    for wrong in ("2", None, [2], schedule, 1j):
-        with pytest.raises(TypeError):
-            schedule * wrong
+    inner = L.Cosine(0.3, 20)
+    shape = {"start_lr": 0.1, "shape": "constant"}
+    assert inner.warmup(5, **shape) == L.Warmup(inner, 5, **shape)
+    assert inner * 2 == 2 * inner == np.float64(2) * inner == L.Scaled(inner, 2)
+    assert inner.clip(0.1, 0.2) == L.Clipped(inner, 0.1, 0.2)
+    assert inner.per_epoch(10, smooth=True) == L.PerEpoch(inner, 10, smooth=True)
+    with pytest.raises(TypeError):
+        inner * "2"
 
 
-# Against torch, where its construction is right
+def test_what_is_inside_comes_after_the_warmup():
+    cosine = L.Cosine(1.0, 10, end_lr=0.2)
+    assert cosine.warmup(5).clip(0.5)([0, 5, 15]) == pytest.approx([0.5, 1.0, 0.5])
+    assert cosine.clip(0.5).warmup(5)([0, 5, 15]) == pytest.approx([0.0, 1.0, 0.5])
+
+
+# Against torch
 
 
 @given(lr=RATES.filter(bool), share=st.floats(0.01, 1), warmup=SHORT, length=SHORT)
@@ -135,94 +122,7 @@ def test_torch_warmup_then_cosine(lr, share, warmup, length):
     optimizer = sgd(lr)
     parts = [t.LinearLR(optimizer, share, 1.0, warmup), t.CosineAnnealingLR(optimizer, length)]
     theirs = rates_of(optimizer, t.SequentialLR(optimizer, parts, [warmup]), warmup + length)
-    ours = L.Cosine(lr, length).warmup(warmup, start_lr=lr * share)
-    close(ours(range(warmup + length)), theirs, rtol=1e-9, atol=1e-12)
-
-
-@given(lr=RATES.filter(bool), gamma=st.floats(0.5, 1), size=SHORT, first=SHORT)
-def test_torch_sequence(lr, gamma, size, first):
-    optimizer = sgd(lr)
-    parts = [t.ExponentialLR(optimizer, gamma), t.StepLR(optimizer, size, gamma)]
-    theirs = rates_of(optimizer, t.SequentialLR(optimizer, parts, [first]), 130)
-    ours = L.Sequence(
-        [L.Exponential(lr, decay_rate=gamma), L.StepDecay(lr, size, gamma=gamma)], [first]
-    )
-    close(ours(range(130)), theirs, rtol=1e-9)
-
-
-@given(lr=RATES.filter(bool), share=st.floats(0.01, 1), total=SHORT, size=SHORT)
-def test_torch_chained(lr, share, total, size):
-    """Two multiplicative schedulers, chained, are a sequence of one scaled for some steps."""
-    assume(total % size == 0)
-    optimizer = sgd(lr)
-    parts = [t.ConstantLR(optimizer, share, total), t.StepLR(optimizer, size, 0.5)]
-    theirs = rates_of(optimizer, t.ChainedScheduler(parts, optimizer), 130)
-    decay = L.StepDecay(lr, size, gamma=0.5)
-    ours = L.Sequence([decay * share, decay * 0.5 ** (total // size)], [total])
-    close(ours(range(130)), theirs, rtol=1e-9)
-
-
-# Against torch, where wrapping changes the rates: what torch does is pinned down beside what
-# ours does, so that a change in torch shows.
-
-
-def test_wrapping_in_a_sequence_changes_torch_but_not_ours():
-    """pytorch issue 67586 and its like: OneCycleLR starts elsewhere after SequentialLR."""
-    optimizer = sgd(0.1)
-    parts = [
-        t.LinearLR(optimizer, 0.5, 1.0, 3),
-        t.OneCycleLR(optimizer, 0.1, 20, cycle_momentum=False),
-    ]
-    theirs = rates_of(optimizer, t.SequentialLR(optimizer, parts, [3]), 3)
-    alone = sgd(0.1)
-    right = rates_of(alone, t.LinearLR(alone, 0.5, 1.0, 3), 3)
-    assert right[0] == pytest.approx(0.05)
-    assert theirs[0] == pytest.approx(0.004 * 0.5)  # the rate OneCycleLR wrote into the optimizer
-
-    linear, one_cycle = L.Linear(0.05, 0.1, decay_steps=3), L.OneCycle(0.1, 20)
-    ours = L.Sequence([linear, one_cycle], [3])
-    close(ours(range(3)), right)
-    np.testing.assert_array_equal(ours(range(3, 23)), one_cycle(range(20)))
-
-
-def test_a_sequence_in_a_sequence_fails_in_torch():
-    """pytorch issue 196243: SequentialLR inside SequentialLR."""
-
-    def constant(factor):
-        return t.ConstantLR(optimizer, factor, 10**6)
-
-    optimizer = sgd(1.0)
-    inner = t.SequentialLR(optimizer, [constant(0.5), constant(0.25)], [2])
-    outer = t.SequentialLR(optimizer, [constant(0.125), inner], [3])
-    with pytest.raises(NotImplementedError):
-        rates_of(optimizer, outer, 8)
-
-    inner = L.Sequence([L.Constant(0.5), L.Constant(0.25)], [2])
-    ours = L.Sequence([L.Constant(0.125), inner], [3])
-    assert list(ours(range(8))) == [0.125] * 3 + [0.5] * 2 + [0.25] * 3
-
-
-def test_the_order_of_a_chain_matters_in_torch():
-    def chained(*makers):
-        optimizer = sgd(1.0)
-        scheduler = t.ChainedScheduler([make(optimizer) for make in makers], optimizer)
-        return rates_of(optimizer, scheduler, 10)
-
-    def linear(optimizer):
-        return t.LinearLR(optimizer, 0.1, 1.0, 5)
-
-    def cosine(optimizer):
-        return t.CosineAnnealingLR(optimizer, 10, 0.2)
-
-    assert not np.allclose(chained(linear, cosine), chained(cosine, linear))
-    # Ours leaves no choice: what is inside comes after the warmup, what is outside includes it.
-    cosine = L.Cosine(1.0, 10, end_lr=0.2)
-    assert cosine.warmup(5).clip(0.5)([0, 5, 15]) == pytest.approx([0.5, 1.0, 0.5])
-    assert cosine.clip(0.5).warmup(5)([0, 5, 15]) == pytest.approx([0.0, 1.0, 0.5])
-
-
-def test_nesting_inside_a_graph_of_tensors():
-    nested = L.Sequence([L.Cosine(0.1, 5).warmup(3) * 2, L.StepDecay(0.1, 4).clip(0.01)], [6])
-    nested = nested.warmup(2).per_epoch(3)
-    steps = np.arange(60)
-    close(nested(torch.tensor(steps)).numpy(), nested(steps), rtol=1e-14)
+    cosine = L.Cosine(lr, length)
+    rise = L.Linear(lr * share, lr, decay_steps=warmup)
+    for ours in (cosine.warmup(warmup, start_lr=lr * share), L.Sequence([rise, cosine], [warmup])):
+        close(ours(range(warmup + length)), theirs, rtol=1e-9, atol=1e-12)

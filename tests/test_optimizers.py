@@ -1,17 +1,13 @@
 """What is written into an optimizer, beside native schedulers, and by calls that fail."""
 
 import copy
-import io
 import math
-import warnings
 from decimal import Decimal
 from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 import lrsched as L
 from lrsched.pytorch import scheduler, set_rate
@@ -48,23 +44,15 @@ def tensor(value=1.0, **options):
     return torch.tensor(value, **options)
 
 
-def inference_tensor():
-    with torch.inference_mode():
-        return tensor(1.0)
-
-
 NUMBERS = [
-    0.25, np.float64(0.25), np.float32(0.25), np.array(0.25), np.array([0.25]), Fraction(1, 4),
-    Decimal("0.25"), tensor(0.25), tensor([0.25]), tensor(0.25, dtype=torch.bfloat16),
-    tensor(0.25, requires_grad=True), 0, 1, np.int64(1),
+    0.25, np.float32(0.25), np.array(0.25), np.array([0.25]), Fraction(1, 4), Decimal("0.25"),
+    tensor([0.25]), tensor(0.25, dtype=torch.bfloat16), tensor(0.25, requires_grad=True), 0, 1,
 ]  # fmt: skip
-NO_NUMBERS = [
-    "0.1", b"0.1", None, True, np.True_, 1j, L.Constant(0.1), [0.1], (0.1,), {}, object,
-    np.array([0.1, 0.2]), np.array([]), np.array(["0.1"]), np.array(True), np.array(0.1j),
+NO_RATES = [
+    "0.1", None, True, 1j, L.Constant(0.1), [0.1], object, np.array([0.1, 0.2]), np.array(["0.1"]),
     np.timedelta64(1, "s"), np.ma.masked, tensor([0.1, 0.2]), tensor(True), tensor(0.1j),
-    tensor(0.1, device="meta"),
+    tensor(0.1, device="meta"), NAN, INF, -1.0, 10**400, tensor(NAN), tensor(-1.0),
 ]  # fmt: skip
-NO_RATES = [NAN, INF, -INF, -1.0, -1e-300, 10**400, np.float64("nan"), tensor(NAN), tensor(-1.0)]
 ANYTHING = []
 
 
@@ -75,28 +63,12 @@ def giving(rate):
 
 HOLDERS = {
     "float": lambda: 1.0,
-    "int": lambda: 1,
     "NumPy": lambda: np.float64(1.0),
     "array": lambda: np.array(1.0),
-    "float64": lambda: tensor(dtype=torch.float64),
     "float32": tensor,
     "bfloat16": lambda: tensor(dtype=torch.bfloat16),
-    "one element": lambda: tensor([1.0]),
     "requires a gradient": lambda: tensor(requires_grad=True),
-    "parameter": lambda: torch.nn.Parameter(tensor()),
-    "inference": inference_tensor,
-}
-# Each way in: it sets 0.5, then, where it goes on, the rate of interest.
-WAYS = {
-    "set_rate": lambda optimizer, rate: set_rate(optimizer, rate),
-    "scheduler": lambda optimizer, rate: scheduler(optimizer, giving(rate), last_epoch=2),
-    "step": lambda optimizer, rate: stepped(scheduler(optimizer, giving(rate))),
-    "step(epoch)": lambda optimizer, rate: jump(scheduler(optimizer, giving(rate)), 3),
-    "one a group": lambda optimizer, rate: stepped(
-        scheduler(optimizer, [giving(rate), giving(rate) * 1.0])
-    ),
-    "a state": lambda optimizer, rate: load(optimizer, rate),
-    "a later group": lambda optimizer, rate: add_group(optimizer, rate),
+    "inference": torch.inference_mode()(tensor),
 }
 
 
@@ -106,25 +78,30 @@ def stepped(adapter):
         adapter.step()
 
 
-def jump(adapter, epoch):
-    adapter.optimizer.step()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The epoch parameter")
-        adapter.step(epoch)
-
-
-def load(optimizer, rate):
+def loaded(optimizer, rate):
     adapter = scheduler(optimizer, giving(rate))
     adapter.load_state_dict(adapter.state_dict() | {"last_epoch": 3, "_step_count": 4})
 
 
-def add_group(optimizer, rate):
-    group = optimizer.param_groups[-1]
-    del optimizer.param_groups[-1]
+def group_added(optimizer, rate):
+    group = optimizer.param_groups.pop()
     adapter = scheduler(optimizer, giving(rate), last_epoch=1)
     optimizer.step()
     adapter.step()
     optimizer.add_param_group({"params": group["params"], "lr": group["lr"]})
+
+
+# Each way in: it sets 0.5, then, where it goes on, the rate of interest.
+WAYS = {
+    "set_rate": set_rate,
+    "scheduler": lambda optimizer, rate: scheduler(optimizer, giving(rate), last_epoch=2),
+    "step": lambda optimizer, rate: stepped(scheduler(optimizer, giving(rate))),
+    "one a group": lambda optimizer, rate: stepped(
+        scheduler(optimizer, [giving(rate), giving(rate) * 1.0])
+    ),
+    "a state": loaded,
+    "a later group": group_added,
+}
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -133,7 +110,7 @@ def add_group(optimizer, rate):
     [(rate, "float") for rate in NUMBERS] + [(0.25, holder) for holder in HOLDERS],
     ids=repr,
 )
-def test_a_number_is_written_and_can_be_saved(way, holder, rate):
+def test_a_number_is_written_as_a_plain_one(way, holder, rate):
     optimizer = sgd(HOLDERS[holder](), groups=2)
     first = optimizer.param_groups[0]["lr"]
     WAYS[way](optimizer, rate)
@@ -141,16 +118,10 @@ def test_a_number_is_written_and_can_be_saved(way, holder, rate):
     assert lrs(optimizer) == [value] * 2
     held = optimizer.param_groups[0]["lr"]
     assert held is first if isinstance(first, torch.Tensor) else type(held) is float
-    if holder != "inference":
-        file = io.BytesIO()
-        torch.save(optimizer.state_dict(), file)
-        file.seek(0)
-        groups = torch.load(file, weights_only=True)["param_groups"]
-        assert [value_of(group["lr"]) for group in groups] == [value] * 2
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("rate", [*NO_NUMBERS, *NO_RATES], ids=repr)
+@pytest.mark.parametrize("rate", NO_RATES, ids=repr)
 def test_what_is_no_rate_is_refused(way, rate):
     optimizer = sgd(0.5, groups=2)
     error = (TypeError, ValueError)
@@ -169,13 +140,10 @@ def test_the_refusal_names_schedule_and_step():
 
 CANNOT_HOLD = {
     "integers": (lambda: tensor(1), 0.5, TypeError),
-    "complex": (lambda: tensor(1j), 0.5, TypeError),
     "several": (lambda: tensor([1.0, 2.0]), 0.5, TypeError),
-    "none": (lambda: tensor([]), 0.5, TypeError),
     "sparse": (lambda: tensor([1.0]).to_sparse(), 0.5, TypeError),
     "meta": (lambda: tensor(1.0, device="meta"), 0.5, TypeError),
     "float16": (lambda: tensor(0.5, dtype=torch.float16), 1e5, ValueError),
-    "bfloat16": (lambda: tensor(0.5, dtype=torch.bfloat16), 1e39, ValueError),
     "float32": (lambda: tensor(0.5), 1e39, ValueError),
 }
 
@@ -192,18 +160,18 @@ def test_a_tensor_that_cannot_hold_the_rate(way, case):
         WAYS[way](optimizer, rate)
     assert optimizer.param_groups[0]["lr"] == (rate if way == "a later group" else 0.5)
     assert str(held) == before
+    assert len(optimizer.param_groups) == (1 if way == "a later group" else 2)
 
 
-@given(schedules=st.lists(st.sampled_from([0.1, 0.01, 0.001]), min_size=3, max_size=3))
-def test_groups_that_share_a_tensor(schedules):
+def test_groups_that_share_a_tensor():
     first = tensor(1.0, dtype=torch.float64)
     optimizer = sgd(first, groups=2)
     # Another tensor of the same memory.
     optimizer.add_param_group({"params": [torch.nn.Parameter(tensor())], "lr": first.view(1)})
-    adapter = scheduler(optimizer, [L.Exponential(rate, decay_rate=0.5) for rate in schedules])
+    schedules = [L.Exponential(rate, decay_rate=0.5) for rate in (0.1, 0.01, 0.1)]
+    adapter = scheduler(optimizer, schedules)
     for step in range(4):
-        expected = [rate * 0.5**step for rate in schedules]
-        assert lrs(optimizer) == adapter.get_last_lr() == expected
+        assert lrs(optimizer) == adapter.get_last_lr() == [s(step) for s in schedules]
         if step == 2:  # the state of an optimizer that still shared it
             state = optimizer.state_dict()
             state["param_groups"] = [g | {"lr": first} for g in state["param_groups"]]
@@ -229,64 +197,40 @@ def test_one_schedule_leaves_a_shared_tensor_shared():
 # A failed call changes nothing
 
 
-def shorter(optimizer, adapter):
-    del optimizer.param_groups[1]
+def longer(optimizer):
+    optimizer.add_param_group({"params": [torch.nn.Parameter(tensor())], "lr": 9.0})
 
 
-def unholdable(optimizer, adapter):
+def unholdable(optimizer):
     optimizer.param_groups[1]["lr"] = tensor(1)
 
 
-def nested(depth):
-    described = L.Constant(0.1).to_dict()
-    for _ in range(depth):
-        described = {"class": "Scaled", "schedule": described, "factor": 1.0}
-    return described
-
-
-def without(state, name):
-    return {key: value for key, value in state.items() if key != name}
-
-
-def state_of(schedule, groups=2):
-    return scheduler(sgd(0.5, groups=groups), schedule).state_dict()
-
-
 TWO = [DECAY, L.Constant(0.1)]
-FOREIGN = {  # what each makes of the state of a scheduler
-    "another schedule": lambda state: state_of(L.Constant(0.1)),
-    "one schedule for all": lambda state: state_of(DECAY),
-    "other arguments": lambda state: state_of([DECAY, L.Constant(0.2)]),
-    "the others' order": lambda state: state_of(TWO[::-1]),
-    "a plateau": lambda state: state | {"schedule": L.Plateau(0.1).to_dict()},
-    "PyTorch's": lambda state: t.StepLR(sgd(0.1), 5).state_dict(),
-    "an empty one": lambda state: {},
-    "None": lambda state: None,
-    "one without its step": lambda state: without(state, "last_epoch"),
-    **{f"step {step!r}": lambda state, step=step: state | {"last_epoch": step}
-       for step in (-5, "3", 2**53)},
-    "other groups": lambda state: state | {"held": [0.1]},
-    "no rate": lambda state: state | {"held": [0.1, NAN]},
-    "a schedule nested too deeply": lambda state: state | {"schedule": nested(5000)},
-}  # fmt: skip
+FOREIGN = {  # what is made of the state of a scheduler
+    "one schedule for all": lambda s: scheduler(sgd(0.5, groups=2), DECAY).state_dict(),
+    "the others' order": lambda s: scheduler(sgd(0.5, groups=2), TWO[::-1]).state_dict(),
+    "a plateau": lambda s: s | {"schedule": L.Plateau(0.1).to_dict()},
+    "PyTorch's": lambda s: t.StepLR(sgd(0.1), 5).state_dict(),
+    "one without its step": lambda s: {key: s[key] for key in s.keys() - {"last_epoch"}},
+    "a step that is no number": lambda s: s | {"last_epoch": "3"},
+    "other groups": lambda s: s | {"held": [0.1]},
+    "no rate": lambda s: s | {"held": [0.1, NAN]},
+}
+# What is done to the optimizer before, the call, and what the refusal says.
 BAD_CALLS = {
-    "groups that do not match": (shorter, lambda a: a.step()),
-    "a tensor of integers": (unholdable, lambda a: a.step()),
-    **{
-        f"step({epoch!r})": (lambda *_: None, lambda a, epoch=epoch: a.step(epoch))
-        for epoch in ("x", -5, 1.5, True, 2**60, [3], NAN)
-    },
-    "a warning that is an error": (lambda *_: None, lambda a: a.step(3)),
-    **{
-        f"the state of {name}": (
-            lambda *_: None, lambda a, of=of: a.load_state_dict(of(a.state_dict()))
-        )
-        for name, of in FOREIGN.items()
-    },
+    "groups that do not match": (longer, lambda a: a.step(), "list of 3.*got 2"),
+    "a tensor of integers": (unholdable, lambda a: a.step(), "'lr' that is a tensor"),
+    "a warning that is an error": (None, lambda a: a.step(3), "epoch parameter"),
+} | {
+    f"step({epoch!r})": (None, lambda a, epoch=epoch: a.step(epoch), "epoch must be")
+    for epoch in ("x", -5, 1.5, True, 2**60)
+} | {
+    f"the state of {name}": (None, lambda a, f=f: a.load_state_dict(f(a.state_dict())), "state")
+    for name, f in FOREIGN.items()
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("steps", [0, 1, 5])
+@pytest.mark.parametrize("steps", [0, 5])
 @pytest.mark.parametrize("case", BAD_CALLS)
 def test_a_call_that_fails(case, steps):
     optimizer = sgd(0.5, groups=2)
@@ -294,11 +238,11 @@ def test_a_call_that_fails(case, steps):
     optimizer.step()
     for _ in range(steps):
         adapter.step()
-    spoil, call = BAD_CALLS[case]
-    spoil(optimizer, adapter)
+    spoil, call, message = BAD_CALLS[case]
+    if spoil:
+        spoil(optimizer)
     before = picture(optimizer, adapter)
-    word = "state" if "state" in case else "."
-    with pytest.raises((TypeError, ValueError, UserWarning), match=word):
+    with pytest.raises((TypeError, ValueError, UserWarning), match=message):
         call(adapter)
     assert picture(optimizer, adapter) == before
 
@@ -308,22 +252,14 @@ def raises(*_):
 
 
 FAILING = [
-    (lambda o: scheduler(o, []), ValueError, "list of 2.*got 0"),
     (lambda o: scheduler(o, [DECAY]), ValueError, "list of 2.*got 1"),
-    (lambda o: scheduler(o, [DECAY] * 3), ValueError, "list of 2.*got 3"),
     (lambda o: scheduler(o, [DECAY, 0.1]), TypeError, r"schedule must be .*0\.1"),
-    (lambda o: scheduler(o, None), TypeError, "schedule must be .*None"),
-    (lambda o: scheduler(o, "cosine"), TypeError, "schedule must be .*'cosine'"),
     (lambda o: scheduler(o, L.Plateau(0.1)), TypeError, "schedule must be .*Plateau"),
     (lambda o: scheduler(o, DECAY, -2), ValueError, "last_epoch .*-2"),
-    (lambda o: scheduler(o, DECAY, 1.0), TypeError, r"last_epoch .*1\.0"),
-    (lambda o: scheduler(o, DECAY, True), TypeError, "last_epoch .*True"),
-    (lambda o: scheduler(o, DECAY, None), TypeError, "last_epoch .*None"),
     (lambda o: scheduler(o, DECAY, last_epoch=2**53), ValueError, "last_epoch"),
     (lambda o: scheduler(DECAY, DECAY), TypeError, "optimizer must be"),
     (lambda o: scheduler(o, [DECAY, giving(NAN)], last_epoch=2), ValueError, "rate of Given"),
     (lambda o: scheduler(o, type("Own", (L.Schedule,), {"rate": raises})()), OSError, "no rate"),
-    (lambda o: (unholdable(o, None), scheduler(o, DECAY)), TypeError, "'lr' that is a tensor"),
     # A step that PyTorch cannot wrap:
     (lambda o: (setattr(o, "step", print), scheduler(o, DECAY)), AttributeError, "__func__"),
 ]  # fmt: skip
@@ -338,12 +274,3 @@ def test_a_constructor_that_fails(make, error, message):
     assert optimizer.param_groups[0]["lr"] == 0.5
     assert "add_param_group" not in vars(optimizer)
     assert vars(optimizer).get("step", print) is print
-
-
-def test_a_group_that_is_refused_is_not_added():
-    optimizer = sgd(0.5)
-    adapter = scheduler(optimizer, DECAY)
-    before = picture(optimizer, adapter)
-    with pytest.raises(TypeError, match="'lr' that is a tensor"):
-        optimizer.add_param_group({"params": [torch.nn.Parameter(tensor())], "lr": tensor(1)})
-    assert picture(optimizer, adapter) == before

@@ -1,6 +1,5 @@
 """The PyTorch adapter: rates as a real optimizer holds them, resuming, order, composition."""
 
-import copy
 import io
 import itertools
 import json
@@ -10,28 +9,19 @@ import torch
 from hypothesis import given
 
 import lrsched as L
-import lrsched.pytorch
-from drawn import EXAMPLES, SCHEDULES
+from drawn import SCHEDULES
 from lrsched.pytorch import scheduler
-from native import close, lrs, rates_of, sgd, t
+from native import lrs, sgd
 
 OPTIMIZERS = {
-    "SGD": (torch.optim.SGD, {"momentum": 0.9}),
-    "Adam": (torch.optim.Adam, {}),
-    "AdamW": (torch.optim.AdamW, {"foreach": True}),
-    "SGD with a tensor": (torch.optim.SGD, {"tensor": torch.float64}),
+    "SGD": lambda groups=1: sgd(1.0, groups, momentum=0.9),
+    "Adam": lambda groups=1: sgd(1.0, groups, torch.optim.Adam),
+    "AdamW": lambda groups=1: sgd(1.0, groups, torch.optim.AdamW, foreach=True),
+    "SGD with a tensor": lambda groups=1: sgd(torch.tensor(1.0, dtype=torch.float64), groups),
     # As capturable optimizers hold it; capturable itself needs an accelerator.
-    "AdamW with a tensor": (torch.optim.AdamW, {"tensor": torch.float32, "foreach": False}),
-}  # fmt: skip
+    "AdamW with a tensor": lambda groups=1: sgd(torch.tensor(1.0), groups, torch.optim.AdamW),
+}
 WARM_COSINE = L.Cosine(0.3, 20).warmup(5, start_lr=0.01)
-
-
-def make(name="SGD", groups=1):
-    cls, options = OPTIMIZERS[name]
-    options = dict(options)
-    dtype = options.pop("tensor", None)
-    lr = torch.tensor(1.0, dtype=dtype) if dtype else 1.0
-    return sgd(lr, groups, cls, **options)
 
 
 def advance(optimizer, adapter, steps):
@@ -48,53 +38,37 @@ def advance(optimizer, adapter, steps):
     return rates, weights
 
 
-@pytest.mark.parametrize("schedule", EXAMPLES, ids=repr)
-def test_the_optimizer_holds_the_rate_of_the_schedule(schedule):
+@given(schedule=SCHEDULES)
+def test_the_optimizer_holds_and_uses_the_rate_of_the_schedule(schedule):
     optimizer = sgd(7.0)
     adapter = scheduler(optimizer, schedule)
-    for step in range(60):
-        assert lrs(optimizer) == adapter.get_last_lr() == [schedule(step)]
+    weight = optimizer.param_groups[0]["params"][0]
+    for step in range(20):
+        rate = schedule(step)
+        assert lrs(optimizer) == adapter.get_last_lr() == adapter.get_lr() == [rate]
         assert adapter.last_epoch == step
+        weight.data.zero_()
         optimizer.step()
+        assert weight.tolist() == [-0.5 * rate] * 2  # moved by the rate times the gradient
         adapter.step()
-
-
-@given(schedule=SCHEDULES)
-def test_any_schedule(schedule):
-    optimizer = sgd(7.0)
-    rates = rates_of(optimizer, scheduler(optimizer, schedule), 20)
-    assert list(rates) == [schedule(step) for step in range(20)]
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer(name):
-    optimizer = make(name)
+    optimizer = OPTIMIZERS[name]()
     held = optimizer.param_groups[0]["lr"]
     adapter = scheduler(optimizer, WARM_COSINE)
+    assert isinstance(adapter, torch.optim.lr_scheduler.LRScheduler)
     for step in range(30):
-        lr = optimizer.param_groups[0]["lr"]
+        lr, rate = optimizer.param_groups[0]["lr"], WARM_COSINE(step)
         if "tensor" in name:
             assert lr is held
-            assert float(lr) == float(torch.tensor(WARM_COSINE(step), dtype=held.dtype))
+            rate = torch.tensor(rate, dtype=held.dtype).item()
         else:
             assert type(lr) is float
-            assert lr == WARM_COSINE(step)
-        assert adapter.get_last_lr() == [float(lr)]
-        assert all(type(rate) is float for rate in adapter.get_last_lr())
+        assert adapter.get_last_lr() == [float(lr)] == [rate]
+        assert type(adapter.get_last_lr()[0]) is float
         optimizer.step()
-        adapter.step()
-    assert lr is optimizer.param_groups[0]["lr"] or "tensor" not in name
-
-
-def test_the_rates_are_used():
-    """The weights move by the rate times the gradient."""
-    optimizer = sgd(7.0)
-    adapter = scheduler(optimizer, WARM_COSINE)
-    weight = optimizer.param_groups[0]["params"][0]
-    for step in range(30):
-        before = weight.detach().clone()
-        optimizer.step()
-        close((before - weight.detach()).numpy(), [0.5 * WARM_COSINE(step)] * 2)
         adapter.step()
 
 
@@ -103,27 +77,17 @@ def test_the_rates_are_used():
 GROUPS = [
     [L.Constant(0.1), WARM_COSINE, WARM_COSINE * 0.5],
     [WARM_COSINE * 0.5, WARM_COSINE * 0.25, L.StepDecay(0.1, 3)],
-    (WARM_COSINE, WARM_COSINE, WARM_COSINE),
-    [L.Exponential(1.0, decay_rate=2.0) * 1e30, L.Constant(0.1) * 0, L.Constant(0.0)],
+    [L.Exponential(1.0, decay_rate=1e12) * 1e30, L.Constant(0.1) * 0, L.Constant(0.0)],
 ]
 
 
 @pytest.mark.parametrize("schedules", GROUPS)
 def test_one_schedule_per_group(schedules):
-    optimizer = make(groups=3)
+    optimizer = sgd(1.0, groups=3)
     adapter = scheduler(optimizer, schedules)
     for step in range(30):
         assert lrs(optimizer) == adapter.get_last_lr() == [s(step) for s in schedules]
         optimizer.step()
-        adapter.step()
-
-
-def test_a_list_does_not_stretch_to_a_later_group():
-    optimizer = make(groups=2)
-    adapter = scheduler(optimizer, [WARM_COSINE, L.Constant(0.1)])
-    optimizer.add_param_group({"params": [torch.nn.Parameter(torch.ones(2))], "lr": 9.0})
-    optimizer.step()
-    with pytest.raises(ValueError, match=r"list of 3.*got 2"):
         adapter.step()
 
 
@@ -150,17 +114,16 @@ ORDERS = [order for order in ORDERS if order.index("make") < order.index("load s
 def test_resuming_in_mid_run_is_exact(name, order, how, cut):
     """The same rates and the same weights, bit for bit, as without the interruption."""
     schedules = [WARM_COSINE, L.CosineRestarts(0.1, 3, t_mul=1.1) * 0.5]
-    whole = make(name, groups=2)
+    whole = OPTIMIZERS[name](groups=2)
     rates, weights = advance(whole, scheduler(whole, schedules), 25)
 
-    first = make(name, groups=2)
+    first = OPTIMIZERS[name](groups=2)
     adapter = scheduler(first, schedules)
-    advance(first, adapter, cut)
+    _, parameters = advance(first, adapter, cut)
     state = saved_and_loaded(adapter.state_dict(), how)
     optimizer_state = saved_and_loaded(first.state_dict(), "torch.save")
-    parameters = [p.detach().clone() for group in first.param_groups for p in group["params"]]
 
-    second = make(name, groups=2)
+    second = OPTIMIZERS[name](groups=2)
     for group, parameter in zip(second.param_groups, parameters, strict=True):
         group["params"][0].data.copy_(parameter)
     for what in order:
@@ -179,56 +142,45 @@ def test_resuming_in_mid_run_is_exact(name, order, how, cut):
 @pytest.mark.parametrize("loaded_first", [True, False])
 def test_last_epoch(loaded_first):
     """PyTorch's own way of resuming, which gives wrong rates with most of its schedulers."""
-    optimizer = make(groups=2)
+    optimizer = sgd(1.0, groups=2)
     if loaded_first:
-        old = make(groups=2)
+        old = sgd(1.0, groups=2)
         advance(old, scheduler(old, L.Constant(0.5)), 10)
         optimizer.load_state_dict(old.state_dict())
     adapter = scheduler(optimizer, WARM_COSINE, last_epoch=9)
     assert adapter.last_epoch == 10
+    assert adapter.base_lrs == [1.0] * 2  # the optimizer's own, as it was made
     rates, _ = advance(optimizer, adapter, 10)
     assert rates == [[WARM_COSINE(step)] * 2 for step in range(10, 20)]
 
 
-def test_state_is_plain_and_small():
-    optimizer = make(groups=2)
-    state = scheduler(optimizer, [WARM_COSINE, L.Constant(0.1)]).state_dict()
-    assert state["last_epoch"] == 0
-    assert [L.from_dict(item) for item in state["schedule"]] == [WARM_COSINE, L.Constant(0.1)]
-    assert len(json.dumps(state)) < 500
-
-
-def test_a_state_is_not_shared():
-    optimizer = make()
-    adapter = scheduler(optimizer, WARM_COSINE)
+def test_a_state_is_plain_and_not_shared():
+    optimizer = sgd(1.0, groups=2)
+    schedules = [WARM_COSINE, L.Constant(0.1)]
+    adapter = scheduler(optimizer, schedules)
     state = adapter.state_dict()
-    before = copy.deepcopy(state)
+    assert [L.from_dict(item) for item in state["schedule"]] == schedules
+    before = json.dumps(state)
+    assert len(before) < 500
     advance(optimizer, adapter, 5)
-    assert state == before
+    assert json.dumps(state) == before
     adapter.load_state_dict(state)
-    assert state == before
-    assert lrs(optimizer) == [0.01]
+    assert lrs(optimizer) == [0.01, 0.1]
     advance(optimizer, adapter, 2)
-    assert state == before
+    assert json.dumps(state) == before
 
 
 # Torch's ways
 
 
-def test_order_warning():
-    optimizer = make()
+def test_warnings_of_torch():
+    optimizer = sgd(1.0)
     adapter = scheduler(optimizer, WARM_COSINE)
     with pytest.warns(UserWarning, match=r"`lr_scheduler.step\(\)` before `optimizer.step\(\)`"):
         adapter.step()
     assert lrs(optimizer) == [WARM_COSINE(1)]
     adapter.step()  # warned once
     assert lrs(optimizer) == [WARM_COSINE(2)]
-
-
-def test_step_with_an_epoch():
-    optimizer = make()
-    adapter = scheduler(optimizer, WARM_COSINE)
-    optimizer.step()
     with pytest.warns(UserWarning, match="epoch parameter"):
         adapter.step(12)
     assert lrs(optimizer) == [WARM_COSINE(12)]
@@ -236,63 +188,25 @@ def test_step_with_an_epoch():
     assert lrs(optimizer) == [WARM_COSINE(13)]
 
 
-def test_is_a_scheduler():
-    adapter = scheduler(make(groups=2), WARM_COSINE)
-    assert isinstance(adapter, torch.optim.lr_scheduler.LRScheduler)
-    assert adapter.schedule == WARM_COSINE
-    assert adapter.get_lr() == [WARM_COSINE(0)] * 2
-
-
-def test_a_schedule_made_anew_on_a_used_optimizer():
-    """The base rate of an earlier scheduler leaves no trace."""
-    optimizer = sgd(0.1)
-    advance(optimizer, scheduler(optimizer, L.Constant(0.5)), 5)
-    rates, _ = advance(optimizer, scheduler(optimizer, WARM_COSINE), 5)
-    assert rates == [[WARM_COSINE(step)] for step in range(5)]
-
-
-@pytest.mark.parametrize("lr", [0.1, torch.tensor(0.1)])
-def test_no_drift(lr):
-    """Torch multiplies the rate again and again and loses digits; see the native rate."""
-    steps, gamma = 100_000, 0.9999
-    schedule = L.Exponential(0.1, decay_rate=gamma)
-    errors = []
-    for build in (lambda o: t.ExponentialLR(o, gamma), lambda o: scheduler(o, schedule)):
-        optimizer = sgd(copy.deepcopy(lr))
-        adapter = build(optimizer)
-        optimizer.step()
-        for _ in range(steps):
-            adapter.step()
-        errors.append(abs(lrs(optimizer)[0] / schedule(steps) - 1))
-    native, ours = errors
-    assert ours == 0 if isinstance(lr, float) else ours < 1e-7
-    assert native > (0 if isinstance(lr, float) else 1e-5)
-
-
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # torch's own
 @pytest.mark.parametrize("cls", [torch.optim.SGD, torch.optim.Adam])
 def test_a_compiled_optimizer_step(cls):
     """The rate is a tensor, so that a new one reaches the compiled code without recompiling."""
-    from torch._dynamo.testing import CompileCounter
+    compilations = []
+
+    def counted(graph, _):
+        compilations.append(graph)
+        return graph  # to be run as it is
 
     def train(compiled):
         torch.compiler.reset()
-        parameter = torch.nn.Parameter(torch.ones(3))
-        optimizer = cls([parameter], lr=torch.tensor(0.1))
-        held = optimizer.param_groups[0]["lr"]
+        optimizer = sgd(torch.tensor(0.1, dtype=torch.float64), cls=cls)
         adapter = scheduler(optimizer, WARM_COSINE)
-        compilations = CompileCounter()  # counts, and runs eagerly
-        update = torch.compile(optimizer.step, backend=compilations) if compiled else optimizer.step
-        rates = []
-        for _ in range(12):
-            parameter.grad = parameter.detach() * 0.5
-            rates.append(held.item())
-            update()
-            adapter.step()
-        return parameter.detach(), rates, compilations.frame_count
+        if compiled:
+            optimizer.step = torch.compile(optimizer.step, backend=counted)
+        return advance(optimizer, adapter, 12)
 
-    weights, rates, compiled_once = train(compiled=True)
-    expected, _, _ = train(compiled=False)
-    assert rates == [torch.tensor(WARM_COSINE(step)).item() for step in range(12)]
-    torch.testing.assert_close(weights, expected)
-    assert compiled_once <= 2  # the first step makes Adam's state
+    (rates, weights), (_, expected) = train(True), train(False)
+    assert rates == [[WARM_COSINE(step)] for step in range(12)]
+    torch.testing.assert_close(weights, expected, rtol=1e-4, atol=0)
+    assert 1 <= len(compilations) <= 2  # the first step makes Adam's state

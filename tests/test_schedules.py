@@ -1,34 +1,39 @@
 """Every schedule against the real objects of PyTorch, Keras and TensorFlow 1, and exact math."""
 
-import dataclasses
 import math
 from decimal import Decimal, localcontext
 from fractions import Fraction
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import example, given
 from hypothesis import strategies as st
+from keras.optimizers import schedules as k
 
 import lrsched as L
 import native
-from drawn import EXAMPLES, LAST_STEP, steps_around
-from native import close
+from drawn import LAST_STEP, steps_around
+from native import SHARE, STEPS, close, pair
+
+v1 = tf.compat.v1.train
 
 # PyTorch
+
+
+def follow(name, arguments, steps, **tolerance):
+    pair = native.TORCH[name]
+    optimizer = native.sgd(arguments["lr"])
+    scheduler = pair.native(optimizer, **arguments)
+    theirs = native.rates_of(optimizer, scheduler, steps)
+    close(pair.ours(**arguments)(range(steps)), theirs, **tolerance)
 
 
 @pytest.mark.parametrize("name", native.TORCH)
 @given(data=st.data())
 def test_torch_step_by_step(name, data):
-    pair = native.TORCH[name]
-    arguments = data.draw(pair.arguments)
-    optimizer = native.sgd(arguments["lr"])
-    scheduler = pair.native(optimizer, **arguments)
-    steps = arguments.get("total", 250) if name == "OneCycleLR" else 250
-    close(pair.ours(**arguments)(range(steps)), native.rates_of(optimizer, scheduler, steps))
+    arguments = data.draw(native.TORCH[name].arguments)
+    follow(name, arguments, arguments.get("total", 250) if name == "OneCycleLR" else 250)
 
 
 LONG = {
@@ -40,65 +45,142 @@ LONG = {
     "CosineAnnealingLR": {"t_max": 37, "low": 0.1},
     "CosineAnnealingWarmRestarts": {"first": 10, "mul": 3, "low": 0.0},
     "CyclicLR": {"top": 5.0, "up": 7, "down": 11, "mode": {"mode": "triangular2"}},
-    "OneCycleLR": {
-        "total": 10_000, "start": 0.3, "anneal": "cos", "div": 25.0, "last": 1e4
-    },
-}  # fmt: skip
+    "OneCycleLR": {"total": 10_000, "start": 0.3, "anneal": "cos", "div": 25.0, "last": 1e4},
+}
 
 
 @pytest.mark.parametrize("name", LONG)
 def test_torch_for_10_000_steps(name):
-    pair, arguments = native.TORCH[name], {"lr": 0.3} | LONG[name]
-    optimizer = native.sgd(0.3)
-    rates = native.rates_of(optimizer, pair.native(optimizer, **arguments), 10_000)
     # Torch multiplies step by step and drifts by some 1e-12.
-    close(pair.ours(**arguments)(range(10_000)), rates, rtol=1e-9, atol=1e-11)
+    follow(name, {"lr": 0.3} | LONG[name], 10_000, rtol=1e-9, atol=1e-11)
 
 
 def test_one_cycle_goes_on_where_torch_raises():
-    optimizer = native.sgd(1.0)
-    scheduler = native.t.OneCycleLR(optimizer, 1.0, 10, pct_start=0.5, cycle_momentum=False)
-    rates = [*native.rates_of(optimizer, scheduler, 9), optimizer.param_groups[0]["lr"]]
-    scheduler.step()  # one too many, which torch allows
-    with pytest.raises(ValueError, match="Tried to step"):
-        scheduler.step()
     ours = L.OneCycle(1.0, 10, pct_start=0.5)
-    close(ours(range(10)), rates)
     assert ours(10) == ours(LAST_STEP) == ours(9)
 
 
 # Keras and TensorFlow 1
 
+STAIRCASE = {"rate": st.floats(0.05, 1), "steps": STEPS, "staircase": st.booleans()}
+POLYNOMIAL = {"steps": STEPS, "low": SHARE, "power": st.floats(0.5, 3), "cycle": st.booleans()}
+
+
+def decay_ends(steps, **_):
+    return (steps, 2 * steps)
+
+
+def _staircase(native, cls):
+    """A decay by a rate each so many steps; what is native takes the two the other way round."""
+
+    def theirs(*t, lr, rate, steps, staircase):
+        made = native(lr, *t, steps, rate, staircase)
+        return made() if t else made  # TensorFlow 1's takes the step at once
+
+    def ours(lr, rate, steps, staircase):
+        return cls(lr, decay_rate=rate, decay_steps=steps, staircase=staircase)
+
+    return pair(theirs, ours, decay_ends, **STAIRCASE)
+
+
+def _polynomial(lr, steps, low, power, cycle):
+    return L.Polynomial(lr, steps, end_lr=low, power=power, cycle=cycle)
+
+
+def shares_of(lr, bounds, shares):
+    return [lr * share for share in shares[: len(bounds) + 1]]
+
+
+KERAS = {
+    "ExponentialDecay": _staircase(k.ExponentialDecay, L.Exponential),
+    "InverseTimeDecay": _staircase(k.InverseTimeDecay, L.InverseTime),
+    "PiecewiseConstantDecay": pair(
+        # Keras changes after the boundary, we at it.
+        lambda lr, bounds, shares: k.PiecewiseConstantDecay(
+            [b - 1 for b in bounds], shares_of(lr, bounds, shares)
+        ),
+        lambda lr, bounds, shares: L.PiecewiseConstant(bounds, shares_of(lr, bounds, shares)),
+        lambda bounds, **_: bounds,
+        bounds=st.lists(STEPS, min_size=1, max_size=4, unique=True).map(sorted),
+        shares=st.lists(st.floats(0, 1), min_size=5, max_size=5),
+    ),
+    "PolynomialDecay": pair(
+        lambda lr, low, **how: k.PolynomialDecay(
+            lr, how["steps"], lr * low, how["power"], how["cycle"]
+        ),
+        lambda lr, low, **how: _polynomial(lr, low=lr * low, **how),
+        decay_ends, **POLYNOMIAL,
+    ),
+    "CosineDecay": pair(
+        lambda lr, steps, alpha, warm, start: k.CosineDecay(lr, steps, alpha)
+        if warm == 0
+        else k.CosineDecay(lr * start, steps, alpha, warmup_target=lr, warmup_steps=warm),
+        lambda lr, steps, alpha, warm, start: L.Cosine(lr, steps, end_lr=lr * alpha).warmup(
+            warm, start_lr=lr * start
+        ),
+        lambda steps, warm, **_: (warm, warm + steps),
+        steps=STEPS, alpha=st.floats(0, 1), warm=st.just(0) | STEPS, start=st.floats(0, 1),
+    ),
+    "CosineDecayRestarts": pair(
+        lambda lr, steps, alpha, **mul: k.CosineDecayRestarts(lr, steps, alpha=alpha, **mul),
+        lambda lr, steps, alpha, **mul: L.CosineRestarts(lr, steps, end_lr=lr * alpha, **mul),
+        # Next to the restarts, not at them: there Keras's logarithm errs.
+        lambda steps, t_mul, **_: (steps / 2, steps * (1 + t_mul / 2)),
+        steps=st.integers(20, 120), t_mul=st.sampled_from([1.0, 1.5, 2.0]),
+        m_mul=st.floats(0.1, 1), alpha=st.floats(0, 0.9),
+    ),
+}  # fmt: skip
+
+TF1 = {
+    "exponential_decay": _staircase(v1.exponential_decay, L.Exponential),
+    "natural_exp_decay": _staircase(v1.natural_exp_decay, L.NaturalExponential),
+    "inverse_time_decay": _staircase(v1.inverse_time_decay, L.InverseTime),
+    "polynomial_decay": pair(
+        lambda t, lr, **how: v1.polynomial_decay(
+            lr, t, how["steps"], how["low"], how["power"], how["cycle"]
+        )(),
+        _polynomial, **POLYNOMIAL,
+    ),
+    "cosine_decay": pair(
+        lambda t, lr, steps: v1.cosine_decay(lr, t, steps)(),
+        lambda lr, steps: L.Cosine(lr, steps), steps=STEPS,
+    ),
+    "linear_cosine_decay": pair(
+        lambda t, lr, steps, **how: v1.linear_cosine_decay(lr, t, steps, **how)(),
+        lambda lr, steps, **how: L.LinearCosine(lr, steps, **how),
+        steps=STEPS, num_periods=st.floats(0, 3), alpha=st.floats(0, 1),
+        beta=st.floats(0, 0.1),
+    ),
+}  # fmt: skip
+
+
+def in_float64(arguments):
+    floats = {name: value for name, value in arguments.items() if isinstance(value, float)}
+    return arguments | {name: tf.constant(value, tf.float64) for name, value in floats.items()}
+
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", native.KERAS)
+@pytest.mark.parametrize("name", KERAS)
 @given(data=st.data())
 def test_keras(name, dtype, data):
     """As users call it, in float32; and with a float64 rate, which makes Keras compute in that."""
-    pair = native.KERAS[name]
+    pair = KERAS[name]
     arguments = data.draw(pair.arguments)
-    given_to_keras = dict(arguments)
-    if dtype == "float64":
-        for key, value in arguments.items():
-            if isinstance(value, float):
-                given_to_keras[key] = tf.constant(value, tf.float64)
-    theirs, ours = pair.native(**given_to_keras), pair.ours(**arguments)
+    theirs = pair.native(**(in_float64(arguments) if dtype == "float64" else arguments))
     steps = [t for t in steps_around(*pair.boundaries(**arguments)) if t <= 1000]
     rates = [float(theirs(step)) for step in steps]
     tolerance = 3e-5 if dtype == "float32" else 1e-10
-    close(ours(steps), rates, rtol=tolerance, atol=tolerance * arguments["lr"])
+    ours = pair.ours(**arguments)(steps)
+    close(ours, rates, rtol=tolerance, atol=tolerance * arguments["lr"])
 
 
-@pytest.mark.parametrize("name", native.TF1)
+@pytest.mark.parametrize("name", TF1)
 @given(data=st.data())
 def test_tensorflow_1(name, data):
-    pair = native.TF1[name]
+    pair = TF1[name]
     arguments = data.draw(pair.arguments)
     cosine = "cosine" in name  # they compute in float32 alone
-    theirs = {
-        key: tf.constant(value, tf.float64) if isinstance(value, float) and not cosine else value
-        for key, value in arguments.items()
-    }
+    theirs = arguments if cosine else in_float64(arguments)
     steps = np.arange(300)
     if arguments.get("cycle"):  # its cond takes one step at a time
         rates = np.array([float(pair.native(int(t), **theirs)) for t in steps[:40]])
@@ -112,38 +194,26 @@ def test_tensorflow_1(name, data):
 def test_piecewise_constant_of_tensorflow_1():
     ours = L.PiecewiseConstant([11, 21], [1.0, 0.5, 0.25])
     for step in (0, 9, 10, 11, 12, 20, 21, 22, 1000):
-        theirs = tf.compat.v1.train.piecewise_constant(step, [10, 20], [1.0, 0.5, 0.25])
+        theirs = v1.piecewise_constant(step, [10, 20], [1.0, 0.5, 0.25])
         assert ours(step) == float(theirs())
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=repr)
-def test_whole_numbers_as_int_and_as_float(example):
-    def of(kind):
-        """The example with its numbers made whole, as ints or as floats."""
-        given = {f.name: getattr(example, f.name) for f in dataclasses.fields(example)}
-        seed = {"seed": given["seed"]} if "seed" in given else {}
-        return type(example)(**{name: whole(given[name], kind) for name in given} | seed)
+def test_whole_numbers_as_int_and_as_float():
+    def made(of):
+        inner = L.Exponential(of(3), decay_rate=of(2), decay_steps=of(4)).clip(of(1), of(20))
+        steps = L.PiecewiseConstant([of(4), of(9)], [of(2), of(0), of(1)])
+        parts = [L.Polynomial(of(2), of(7), end_lr=of(1), power=of(2)), inner * of(2), steps]
+        return L.Sequence(parts, [of(8), of(20)]).warmup(of(3), start_lr=of(1)).per_epoch(of(2))
 
-    def whole(value, kind):
-        if isinstance(value, tuple):
-            return [whole(item, kind) for item in value]
-        return kind(math.ceil(value)) if type(value) in (int, float) else value
-
-    try:
-        ints, floats = of(int), of(float)
-    except ValueError:  # no schedule with numbers so large
-        assert type(example) is L.OneCycle
-        return
-    steps = np.arange(30)
-    np.testing.assert_array_equal(ints(steps), floats(steps))
-    assert ints == floats
-    assert [ints(int(step)) for step in steps] == [floats(float(step)) for step in steps]
+    assert made(int) == made(float)
+    np.testing.assert_array_equal(made(int)(range(99)), made(float)(range(99)))
 
 
 # Restarts
 
 
 @given(first=st.integers(1, 1000), t_mul=st.integers(1, 5))
+@example(first=10, t_mul=3)  # where logarithms err
 def test_restarts_are_peaks_up_to_the_last_step(first, t_mul):
     schedule = L.CosineRestarts(0.3, first, t_mul=t_mul, end_lr=0.1)
     start, length = 0, first
@@ -151,8 +221,8 @@ def test_restarts_are_peaks_up_to_the_last_step(first, t_mul):
         if start + length > LAST_STEP:
             break
         assert schedule(start) == 0.3
-        before_end = (start + length - 1, 0.2 + 0.1 * math.cos(math.pi * (1 - Fraction(1, length))))
-        assert schedule(before_end[0]) == pytest.approx(before_end[1], abs=1e-12)
+        before_end = 0.2 - 0.1 * math.cos(math.pi / length)
+        assert schedule(start + length - 1) == pytest.approx(before_end, abs=1e-12)
         start, length = start + length, length * t_mul
 
 
@@ -162,6 +232,7 @@ def test_restarts_are_peaks_up_to_the_last_step(first, t_mul):
 )
 @example(first_tenths=11, tenths=10)
 @example(first_tenths=10**8, tenths=11)
+@example(first_tenths=500, tenths=11)
 def test_restarts_at_decimal_multiples(first_tenths, tenths):
     """Where the exact restart, of the numbers as written, is a whole step, the peak is there."""
     schedule = L.CosineRestarts(0.3, first_tenths / 10, t_mul=tenths / 10)
@@ -172,21 +243,6 @@ def test_restarts_at_decimal_multiples(first_tenths, tenths):
         if start.denominator == 1:
             assert schedule(int(start)) == pytest.approx(0.3, abs=1e-12)
         start, length = start + length, length * Fraction(tenths, 10)
-
-
-def test_restarts_where_logarithms_err():
-    theirs = native.t.CosineAnnealingWarmRestarts(native.sgd(1.0), 10, 3)
-    theirs.step(1210)
-    assert theirs.get_last_lr()[0] < 1e-3
-    assert L.CosineRestarts(1.0, 10, t_mul=3)(1210) == 1.0
-
-    restarts = keras.optimizers.schedules.CosineDecayRestarts
-    assert float(restarts(1.0, 50, t_mul=1.1)(105)) < 1e-3
-    assert L.CosineRestarts(1.0, 50, t_mul=1.1)(105) == 1.0
-
-    late = 1000 * 32767
-    assert float(restarts(1.0, 1000, t_mul=2.0)(late)) != 1.0
-    assert L.CosineRestarts(1.0, 1000, t_mul=2)(late) == 1.0
 
 
 # Beyond the steps that float32 counts
@@ -201,35 +257,25 @@ BIG = 10**15 + 7
 FAR = [
     (L.Exponential(1.0, decay_rate=0.999999), 9_200_000, power(0.999999, 9_200_000)),
     (L.Exponential(1.0, decay_rate=0.5, decay_steps=2**24 + 1, staircase=True), 2**24, 1.0),
-    (L.Exponential(1.0, decay_rate=0.5, decay_steps=2**24 + 1, staircase=True), 2**24 + 1, 0.5),
-    (L.StepDecay(1.0, 3, gamma=1 - 1e-9), 3 * 10**9 - 1, power(1 - 1e-9, 10**9 - 1)),
     (L.StepDecay(1.0, 3, gamma=1 - 1e-9), 3 * 10**9, power(1 - 1e-9, 10**9)),
-    (L.MultiStep(1.0, [2**53 - 1], gamma=0.5), 2**53 - 2, 1.0),
     (L.MultiStep(1.0, [2**53 - 1], gamma=0.5), 2**53 - 1, 0.5),
     (L.PiecewiseConstant([2**24 + 1], [1.0, 0.5]), 2**24, 1.0),
-    (L.PiecewiseConstant([2**24 + 1], [1.0, 0.5]), 2**24 + 1, 0.5),
     (L.NaturalExponential(1.0, decay_rate=1e-6), 2**24 + 1, math.exp(-(2**24 + 1) * 1e-6)),
     (L.InverseTime(1.0, decay_rate=1e-6), 2**40, float(1 / (1 + Fraction(2**40) * Fraction(1e-6)))),
     (L.Power(1.0), 2**40 - 1, 2.0**-20),
     (L.Factor(1.0, factor=1 - 1e-9, floor_lr=1e-3), 2**31, power(1 - 1e-9, 2**31)),
     (L.Linear(1.0, 0.0, decay_steps=2**50), 2**50 - 1, 2.0**-50),
-    (L.Polynomial(1.0, 2**50, power=2), 2**50 - 2**30, 2.0**-40),
-    (L.Polynomial(1.0, 10, cycle=True), 2**24 + 4, float(1 - Fraction(2**24 + 4, 2**24 + 4))),
     (L.Polynomial(1.0, 10, cycle=True), BIG, float(3 / Fraction(BIG + 3))),
     (L.Cosine(1.0, 10**6), 10**6 - 77, math.sin(math.pi * 77 / 2e6) ** 2),
     (L.CosineAnnealing(1.0, 7), BIG, 0.5 + 0.5 * math.cos(math.pi * (BIG % 14) / 7)),
-    (L.CosineAnnealing(1.0, 10**6), 10**12, 1.0),
-    (L.CosineRestarts(1.0, 3, t_mul=1), BIG, 0.5 + 0.5 * math.cos(math.pi * (BIG % 3) / 3)),
-    (L.CosineRestarts(1.0, 3, t_mul=2), 3 * (2**45 - 1), 1.0),
     (L.LinearCosine(1.0, 2**50, num_periods=0, beta=0), 2**50 - 1, 2.0**-50),
-    (L.Cyclical(0.0, 1.0, step_size_up=3), 6 * 10**14 + 3, 1.0),
     (L.Cyclical(0.0, 1.0, step_size_up=3), 6 * 10**14 + 5, 1 / 3),
+    (L.Cyclical(0.1, 0.1, step_size_up=10, mode="exp_range", gamma=1.01), 10_010, 0.1),
     (L.OneCycle(1.0, 2**50, pct_start=0.5, anneal="linear", div_factor=2.0), 2**49 - 1, 1.0),
     (L.WarmupStableDecay(1.0, warmup_steps=2**50, stable_steps=5, decay_steps=2**50),
      2**50 + 5 + 2**49, 0.5),
     (L.Linear(1.0, 0.0, decay_steps=2).warmup(2**50), 2**50 + 1, 0.5),
     (L.Sequence([L.Constant(1.0), L.Linear(1.0, 0.0, decay_steps=2)], [2**52]), 2**52 + 1, 0.5),
-    (L.StepDecay(1.0, 1, gamma=0.5).per_epoch(2**51), 2**52 - 1, 0.5),
     (L.StepDecay(1.0, 1, gamma=0.5).per_epoch(2**51), 2**52, 0.25),
 ]  # fmt: skip
 
@@ -239,17 +285,6 @@ def test_far_steps_are_exact(schedule, step, exact):
     # Near an end a cosine is a difference of numbers near 1, hence the absolute term.
     assert schedule(step) == pytest.approx(exact, rel=1e-12, abs=1e-16)
     close(schedule([step])[0], exact, rtol=1e-12, atol=1e-16)
-
-
-def test_keras_is_wrong_at_far_steps():
-    """Why the table above compares with exact numbers and not with Keras."""
-    k = keras.optimizers.schedules
-    assert float(k.ExponentialDecay(1.0, 1, 0.999999)(9_200_000)) == pytest.approx(
-        0.885 * power(0.999999, 9_200_000), rel=0.01
-    )
-    staircase = k.ExponentialDecay(1.0, 2**24 + 1, 0.5, staircase=True)
-    assert float(staircase(2**24)) == 0.5
-    assert float(k.CosineDecay(1.0, 10**6)(10**6 - 77)) == 0.0
 
 
 # Noise
@@ -265,19 +300,12 @@ def epsilon(seed, steps):
 
 @pytest.mark.parametrize("step", [0, 30, 99, 100, 1000])
 def test_noise_has_the_mean_and_variance_of_tensorflow(step):
-    arguments = {"num_periods": 1.0, "alpha": 5.0, "beta": 0.01, "initial_variance": 0.7}
+    given = {"num_periods": 1.0, "alpha": 5.0, "beta": 0.01, "initial_variance": 0.7}
+    given["variance_decay"] = 0.4
     tf.random.set_seed(1)
-    draw = tf.compat.v1.train.noisy_linear_cosine_decay(
-        0.1, tf.fill([50_000], step), 100, variance_decay=0.4, **arguments
-    )
-    theirs = draw().numpy()
+    theirs = v1.noisy_linear_cosine_decay(0.1, tf.fill([50_000], step), 100, **given)().numpy()
     seeds = range(4000)
-    ours = np.array(
-        [
-            L.NoisyLinearCosine(0.1, 100, variance_decay=0.4, seed=s, **arguments)(step)
-            for s in seeds
-        ]
-    )
+    ours = np.array([L.NoisyLinearCosine(0.1, 100, seed=s, **given)(step) for s in seeds])
     mean, spread = float(theirs.mean()), float(theirs.std())
     assert ours.mean() == pytest.approx(mean, abs=5 * spread / math.sqrt(len(ours)) + 1e-8)
     assert ours.std() == pytest.approx(spread, rel=5 / math.sqrt(2 * len(ours)), abs=1e-8)
@@ -288,8 +316,6 @@ def test_noise_is_normal_and_independent():
     x = epsilon(7, np.arange(n))
     assert abs(x.mean()) < 4 / math.sqrt(n)
     assert abs(x.var() - 1) < 4 * math.sqrt(2 / n)
-    assert abs((x**3).mean()) < 4 * math.sqrt(15 / n)
-    assert abs((x**4).mean() - 3) < 4 * math.sqrt(96 / n)
     cdf = 0.5 * (1 + np.vectorize(math.erf)(np.sort(x) / math.sqrt(2)))
     assert np.abs(cdf - np.arange(n) / n).max() < 1.95 / math.sqrt(n)  # Kolmogorov and Smirnov
     others = [x[lag:] for lag in (1, 2, 3, 64, 1000)]  # later steps
@@ -304,8 +330,7 @@ def test_noise_is_normal_and_independent():
 def test_noise_stops_at_zero_where_tensorflow_is_negative():
     steps = np.arange(101)
     tf.random.set_seed(0)
-    v1 = tf.compat.v1.train.noisy_linear_cosine_decay
-    assert v1(0.1, tf.constant(steps), 100)().numpy().min() < 0
+    assert v1.noisy_linear_cosine_decay(0.1, tf.constant(steps), 100)().numpy().min() < 0
     rates = np.concatenate([L.NoisyLinearCosine(0.1, 100, seed=s)(steps) for s in range(200)])
     assert rates.min() == 0.0
     assert 0.05 < (rates == 0).mean() < 0.3
@@ -314,8 +339,6 @@ def test_noise_stops_at_zero_where_tensorflow_is_negative():
 
 def test_noise_depends_on_the_whole_step_and_the_seed_alone():
     schedule = L.NoisyLinearCosine(0.1, 100, num_periods=0, alpha=9, variance_decay=0, seed=3)
-    steps = np.arange(50)
-    assert np.array_equal(schedule(steps), schedule(steps[::-1])[::-1])
     line = L.LinearCosine(0.1, 100, num_periods=0, alpha=9)
     noise_at = [schedule(t) - line(t) for t in (5.0, 5.25, 5.99, 6.0)]
     assert noise_at[0] == pytest.approx(noise_at[1]) == pytest.approx(noise_at[2])

@@ -1,6 +1,5 @@
 """What readers see of the classes, and what they may write: signatures, help, keywords, names."""
 
-import dataclasses
 import inspect
 import pydoc
 import re
@@ -56,21 +55,11 @@ def test_positional_arguments(cls):
         cls(*given, *values.values())
 
 
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: L.Cosine(0.3, 0.01, 20), "Cosine: end_lr must be given by keyword, as end_lr=20"),
-        (lambda: L.Linear(0.1, 10, 0.001), "Linear: decay_steps .*, as decay_steps=0.001"),
-        (lambda: L.Constant(0.1).warmup(5, 0.1), r"warmup\(\): start_lr .*, as start_lr=0.1"),
-        (lambda: L.Constant(0.1).warmup(5, 0.1, "constant"), "start_lr=0.1, shape='constant'"),
-        (lambda: L.Constant(0.1).per_epoch(5, True), r"per_epoch\(\): smooth .*, as smooth=True"),
-        (lambda: L.Constant(0.1).warmup(), "missing .* 'warmup_steps'"),
-        (lambda: L.Cosine(0.3), "missing .* 'decay_steps'"),
-    ],
-)
-def test_what_the_refusal_says(call, message):
-    with pytest.raises(TypeError, match=message):
-        call()
+def test_methods_tell_their_keywords():
+    with pytest.raises(TypeError, match=r"warmup\(\): .*start_lr=0.1, shape='constant'"):
+        L.Constant(0.1).warmup(5, 0.1, "constant")
+    with pytest.raises(TypeError, match=r"per_epoch\(\): smooth .*, as smooth=True"):
+        L.Constant(0.1).per_epoch(5, True)
 
 
 @pytest.mark.parametrize("cls", EVERY)
@@ -79,27 +68,10 @@ def test_signature_and_help_are_plain(cls):
     signature = str(inspect.signature(cls))
     assert f"{cls.__name__}{signature.removesuffix(' -> None')}" in text
     for shown in (text, signature, str(inspect.signature(cls.__init__))):
-        assert "Annotated" not in shown
-        assert "AsFloat" not in shown
-        assert "KW_ONLY" not in shown
+        assert not re.search("Annotated|AsFloat|KW_ONLY", shown)
     documented = cls.__doc__.partition("Args:")[2]
-    for field in dataclasses.fields(cls):
-        if field.init:
-            assert re.search(rf"\b{field.name}[,:]", documented), field.name
-
-
-@pytest.mark.parametrize(
-    ("cls", "signature"),
-    [
-        (L.Cosine, "(base_lr: float, decay_steps: float, *, end_lr: float = 0.0) -> None"),
-        (L.Clipped, "(schedule: lrsched.schedule.Schedule, min_lr: float = 0.0, "
-                    "max_lr: float | None = None) -> None"),
-        (L.MultiStep, "(base_lr: float, milestones: tuple[float, ...], *, gamma: float = 0.1) "
-                      "-> None"),
-    ],
-)  # fmt: skip
-def test_signatures(cls, signature):
-    assert str(inspect.signature(cls)) == signature
+    for name in inspect.signature(cls).parameters:
+        assert re.search(rf"\b{name}[,:]", documented), name
 
 
 def test_names_of_the_package():
@@ -110,7 +82,6 @@ def test_names_of_the_package():
     )  # fmt: skip
     modules = ["arguments", "plotting", "pytorch"]
     assert done.stdout.split() == sorted([*L.__all__, *modules, "__version__"])
-    assert {"Cosine", "Plateau", "Schedule", "from_dict"} < set(L.__all__)
     assert all(hasattr(L, name) for name in dir(L))
     assert re.match(r"\d+\.\d+", L.__version__)
     with pytest.raises(AttributeError, match="nothing"):
