@@ -29,10 +29,12 @@ class Trained(NamedTuple):
 
 
 def native(rule, parameters, lr=1.0):
-    """PyTorch's own optimizer for a ``lab.SGD`` or ``lab.Adam``."""
+    """PyTorch's own optimizer for one of the lab."""
     if isinstance(rule, Adam):
         betas = rule.beta1, rule.beta2
-        return torch.optim.Adam(parameters, lr, betas, rule.eps, rule.weight_decay)
+        return getattr(torch.optim, type(rule).__name__)(
+            parameters, lr, betas, rule.eps, rule.weight_decay
+        )
     settings = {"weight_decay": rule.weight_decay, "nesterov": rule.nesterov}
     return torch.optim.SGD(parameters, lr, rule.momentum, **settings)
 
