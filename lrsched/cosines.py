@@ -139,6 +139,8 @@ class CosineRestarts(Schedule):
 
     @functools.cached_property
     def _waves(self) -> "Waves":
+        if self.t_mul == 1:  # without number, and of one length
+            return (0.0,), (self.first_decay_steps,)
         return _waves(self.first_decay_steps, self.t_mul)
 
     def rate(self, xp: Namespace, t: Any) -> Any:
