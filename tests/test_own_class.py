@@ -209,6 +209,8 @@ def test_formula():
 
 
 def test_what_follows_from_the_arguments_is_kept():
+    computed = []
+
     class Counting(Own):
         @functools.cached_property
         def doubled(self):
@@ -218,7 +220,7 @@ def test_what_follows_from_the_arguments_is_kept():
         def rate(self, xp, t):
             return self.doubled
 
-    computed, schedule = [], Counting(0.5)
+    schedule = Counting(0.5)
     assert ([schedule(0), schedule(1)], computed) == ([1.0, 1.0], [0.5])
     assert {schedule: 1}[Counting(0.5)] == 1
 
