@@ -54,11 +54,16 @@ def test_methods_tell_their_keywords():
         L.Constant(0.1).per_epoch(5, True)
 
 
+def bare(text):
+    """Without spaces, and the rules that help draws: from Python 3.13 on it breaks long lines."""
+    return re.sub(r"[\s|]", "", text)
+
+
 @pytest.mark.parametrize("cls", EVERY)
 def test_signature_and_help_are_plain(cls):
     text = pydoc.plain(pydoc.render_doc(cls))
     signature = str(inspect.signature(cls))
-    assert f"{cls.__name__}{signature.removesuffix(' -> None')}" in text
+    assert bare(f"{cls.__name__}{signature.removesuffix(' -> None')}") in bare(text)
     for shown in (text, signature, str(inspect.signature(cls.__init__))):
         assert not re.search("Annotated|AsFloat|KW_ONLY", shown)
     documented = cls.__doc__.partition("Args:")[2]
