@@ -9,6 +9,7 @@
 """
 
 from . import arguments, plotting  # noqa: F401  # lrsched.arguments, without an import
+from .compositions import Clipped, PerEpoch, Scaled, Warmup
 from .cosines import Cosine, CosineAnnealing, CosineRestarts, LinearCosine
 from .cycles import Cyclical, OneCycle, WarmupStableDecay
 from .decays import (
@@ -23,7 +24,7 @@ from .decays import (
 from .noise import NoisyLinearCosine
 from .piecewise import Constant, MultiStep, PiecewiseConstant, StepDecay
 from .plateau import Plateau
-from .schedule import Clipped, PerEpoch, Scaled, Schedule, Warmup
+from .schedule import Schedule
 from .sequence import Sequence
 from .value import from_dict
 

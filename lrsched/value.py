@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar, get_origin
 
 from .arguments import Check, check_fields, check_of, plain_type
 
-__all__ = ["Value", "from_dict", "tells_keywords"]
+__all__ = ["Value", "from_dict", "made", "tells_keywords"]
 
 Call = TypeVar("Call", bound=Callable[..., Any])
 
@@ -168,6 +168,11 @@ def _class_named(name: Any) -> type[Value]:
     if module in sys.modules:
         raise ValueError(f"from_dict(): the module {module} defines no schedule {qualname}")
     raise ValueError(f"from_dict(): import {module} first, which defines {qualname}")
+
+
+def made(name: str, *args: Any, **kwargs: Any) -> Any:
+    """A value of one of our classes, for modules that its own rests on."""
+    return _registry[name](*args, **kwargs)
 
 
 def from_dict(data: Mapping[str, Any]) -> Any:

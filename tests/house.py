@@ -25,7 +25,7 @@ PACKAGE = "lrsched"
 
 #: Each may import from itself and from those before it.
 LAYERS = ("core", "adapters", "lab", "lrsched.book", "pages")
-ADAPTERS = ("pytorch", "keras", "natives")
+ADAPTERS = ("pytorch", "keras")
 ROOMS = (*LAYERS, "notebooks", "tests", "benchmarks")
 
 INTERNAL = ("numba.core",)  # what its library calls internal, without an underscore

@@ -14,8 +14,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from ..arguments import OrNone, Several, Whole
+from ..compositions import Scaled
 from ..namespaces import LAST_STEP, NUMBERS
-from ..schedule import Scaled, Schedule, is_schedule
+from ..schedule import Schedule, is_schedule
 from ..value import from_dict
 from .rates import RATE, check_tensors, checked, current, separate, write
 
