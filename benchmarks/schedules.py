@@ -1,4 +1,4 @@
-"""What a rate costs: lrsched beside NumPy by hand, PyTorch's schedulers and Keras's schedules.
+"""What a rate costs: lrsched beside NumPy by hand, and PyTorch's, Keras's and optax's schedules.
 
 Run with `make benchmark`, or `python benchmarks/schedules.py`. Each table is measured in one
 run, the contestants in turns, and each figure is the best of several rounds: compare the
@@ -8,6 +8,7 @@ ratios, not the seconds.
 import math
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -170,6 +171,41 @@ def adapter_step() -> None:
         print(f"{name:<48}{cells[0]:>16}{cells[1]:>16}")
 
 
+def compiled_by_jax() -> None:
+    """Rates on JAX against optax's own schedules: ours in float64, theirs in float32."""
+    import jax
+    import optax
+
+    pairs = {
+        "Cosine, warmup": (
+            lrsched.Cosine(0.3, 1000).warmup(50),
+            optax.warmup_cosine_decay_schedule(0.0, 0.3, 50, 1050),
+        ),
+        "Exponential, stairs": (
+            lrsched.Exponential(0.3, decay_rate=0.96, decay_steps=100, staircase=True),
+            optax.exponential_decay(0.3, 100, 0.96, staircase=True),
+        ),
+        "MultiStep": (
+            lrsched.MultiStep(0.3, [300, 50_000, 700_000]),
+            optax.piecewise_constant_schedule(0.3, dict.fromkeys([300, 50_000, 700_000], 0.1)),
+        ),
+    }
+    print(f"\nJAX {jax.__version__}, compiled: ratio to optax {optax.__version__}")
+    print(f"{'schedule':<24}{'one step':>12}{f'{STEPS:,} steps':>20}")
+    for name, (ours, native) in pairs.items():
+        ratios = []
+        for steps, calls in ((jax.numpy.int32(300), 1_000), (jax.numpy.arange(STEPS), 3)):
+            compiled = {"ours": jax.jit(ours), "native": jax.jit(native)}
+
+            def run(rate: Callable, steps: object = steps, calls: int = calls) -> None:
+                for _ in range(calls):
+                    rate(steps).block_until_ready()
+
+            times = best_seconds({k: lambda f=f: run(f) for k, f in compiled.items()}, rounds=5)
+            ratios.append(times["ours"] / times["native"])
+        print(f"{name:<24}{ratios[0]:>12.2f}{ratios[1]:>20.2f}")
+
+
 if __name__ == "__main__":
     print(
         f"lrsched {lrsched.__version__}, torch {torch.__version__}, keras {keras.__version__}, "
@@ -178,3 +214,5 @@ if __name__ == "__main__":
     arrays()
     frameworks()
     adapter_step()
+    if find_spec("jax") and find_spec("optax"):
+        compiled_by_jax()

@@ -22,7 +22,8 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 
-from .namespaces import LAST_STEP, is_real, real_array, to_float
+from .namespaces import LAST_STEP
+from .reals import is_real, real_array, to_float
 
 __all__ = [
     "AsFloat",

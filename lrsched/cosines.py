@@ -210,7 +210,7 @@ class LinearCosine(Schedule):
         return self.base_lr * ((self.alpha + self._line(xp, t)) * w + self.beta)
 
     def _line(self, xp: Namespace, t: Any) -> Any:
-        return 1.0 - t / self.decay_steps
+        return 1.0 - xp.divide(t, self.decay_steps)
 
     def falls_from(self) -> float | None:
         return 0 if self.num_periods <= 0.5 else self.decay_steps

@@ -270,7 +270,7 @@ class Polynomial(Schedule):
     def rate(self, xp: Namespace, t: Any) -> Any:
         steps = self.decay_steps
         if self.cycle:
-            steps = steps * xp.maximum(xp.ceil(t / steps), 1.0)
+            steps = steps * xp.maximum(xp.ceil(xp.divide(t, steps)), 1.0)
         left = 1.0 - progress(xp, t, steps)
         if self.power != 1:
             left = left**self.power

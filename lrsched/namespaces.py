@@ -1,4 +1,4 @@
-"""The array namespaces that schedules compute in: numbers, NumPy, torch, TensorFlow.
+"""The array namespaces that schedules compute in: numbers, NumPy, torch, TensorFlow, JAX.
 
 A schedule's formula is written once, over a namespace ``xp`` and steps ``t`` in
 float64. The functions it may use are those of :class:`Namespace`, next to the
@@ -6,17 +6,18 @@ operators of ``t`` itself. Where a function takes two arguments, the first one
 is of the namespace and the second may be a Python number.
 """
 
+import functools
 import math
-import numbers
+import operator
 import sys
-from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+
+from .reals import bad_dtype, check_jax, check_torch, is_real, real_array, to_float
 
 LAST_STEP = 2**53 - 1
 """The last step of those that float64 counts one by one; a schedule is not defined past it."""
@@ -41,6 +42,13 @@ class Namespace(Protocol):
     def int64(self, x: Any, /) -> Any: ...
     def float64(self, x: Any, /) -> Any: ...
 
+    def divide(self, x: Any, y: Any, /) -> Any:
+        """x / y for x >= 0 and y > 0, rounded correctly.
+
+        XLA, which compiles JAX and may compile TensorFlow, takes ``x / 49`` for ``x * (1 / 49)``,
+        and so 49 / 49 for a number below 1. It must not know that the divisor is a constant.
+        """
+
     def count_reached(self, boundaries: Sequence[float], t: Any, /) -> Any:
         """How many of the increasing boundaries are <= t, as indices for `take`."""
 
@@ -55,7 +63,7 @@ class _Numbers:
     """Python floats."""
 
     cos, exp, log, sqrt = math.cos, math.exp, math.log, math.sqrt
-    int64, float64 = int, float
+    int64, float64, divide = int, float, operator.truediv
 
     @staticmethod
     def floor(x: float) -> float:
@@ -101,7 +109,7 @@ class _NumPy:
             np.minimum,
             np.maximum,
         )
-        self.where, self.full_like = np.where, np.full_like
+        self.where, self.full_like, self.divide = np.where, np.full_like, np.divide
 
     def int64(self, x: Any) -> Any:
         return x.astype(np.int64)
@@ -122,7 +130,7 @@ class _Torch:
     def __init__(self, torch: Any) -> None:
         self.cos, self.exp, self.log, self.sqrt = torch.cos, torch.exp, torch.log, torch.sqrt
         self.floor, self.ceil = torch.floor, torch.ceil
-        self.where, self.full_like = torch.where, torch.full_like
+        self.where, self.full_like, self.divide = torch.where, torch.full_like, torch.divide
         self._torch = torch
 
     def minimum(self, x: Any, y: Any) -> Any:
@@ -174,6 +182,9 @@ class _TensorFlow:
     def float64(self, x: Any) -> Any:
         return self._tf.cast(x, self._tf.float64)
 
+    def divide(self, x: Any, y: Any) -> Any:
+        return x / self.maximum(-x, y)
+
     def count_reached(self, boundaries: Sequence[float], t: Any) -> Any:
         if not boundaries:
             return self._tf.zeros_like(t, self._tf.int32)
@@ -186,6 +197,45 @@ class _TensorFlow:
 
     def take(self, values: Sequence[float], index: Any) -> Any:
         return self._tf.gather(self._tf.constant(values, self._tf.float64), index)
+
+
+class _Jax:
+    """JAX arrays, traced or not. Its 64-bit types must be enabled."""
+
+    def __init__(self, jax: Any) -> None:
+        jnp = jax.numpy
+        self.cos, self.exp, self.log, self.sqrt = jnp.cos, jnp.exp, jnp.log, jnp.sqrt
+        self.floor, self.ceil, self.where, self.full_like = (
+            jnp.floor,
+            jnp.ceil,
+            jnp.where,
+            jnp.full_like,
+        )
+        self._jnp = jnp
+
+    # Where the two are equal the slope is that of one of them; JAX's own give the mean.
+    def minimum(self, x: Any, y: Any) -> Any:
+        return self.where(x >= y, y, x)
+
+    def maximum(self, x: Any, y: Any) -> Any:
+        return self.where(x < y, y, x)
+
+    def int64(self, x: Any) -> Any:
+        return x.astype(np.int64)
+
+    def float64(self, x: Any) -> Any:
+        return x.astype(np.float64)
+
+    def divide(self, x: Any, y: Any) -> Any:
+        return x / self.maximum(-x, y)
+
+    def count_reached(self, boundaries: Sequence[float], t: Any) -> Any:
+        method = "compare_all" if len(boundaries) <= 64 else "scan"  # whichever is faster
+        array = np.asarray(boundaries, np.float64)
+        return self._jnp.searchsorted(array, t, side="right", method=method)
+
+    def take(self, values: Sequence[float], index: Any) -> Any:
+        return self._jnp.take(np.asarray(values, np.float64), index, mode="clip")
 
 
 NUMBERS: Any = _Numbers()
@@ -206,6 +256,7 @@ def evaluate(formula: Formula, step: Any) -> Any:
         return formula(NUMBERS, number)
     # A tensor's framework has been imported by whoever made the tensor.
     torch, tf = sys.modules.get("torch"), sys.modules.get("tensorflow")
+    jax_array: Any = getattr(sys.modules.get("jax"), "Array", ())
     counters: Any = getattr(sys.modules.get("keras"), "Variable", ())
     if torch is not None and isinstance(step, torch.Tensor):
         return _evaluate_torch(torch, formula, step)
@@ -213,6 +264,8 @@ def evaluate(formula: Formula, step: Any) -> Any:
         return formula(_Torch(torch), step.to(torch.float64))
     if tf is not None and isinstance(step, tf.Tensor | tf.Variable):
         return _evaluate_tensorflow(tf, formula, step)
+    if isinstance(step, jax_array):
+        return _evaluate_jax(sys.modules["jax"], formula, step)
     if isinstance(step, counters):  # an optimizer's own count
         return evaluate(formula, step.value)
     return _evaluate_numpy(formula, real_array("step", step))
@@ -234,7 +287,7 @@ def _evaluate_numpy(formula: Formula, step: npt.NDArray[Any]) -> npt.NDArray[np.
 
 
 def _evaluate_torch(torch: Any, formula: Formula, step: Any) -> Any:
-    _check_torch(torch, "step", step)
+    check_torch(torch, "step", step)
     t = step.to(torch.float64)
     # Reading a value from an accelerator would stall it, and a graph has none to read.
     graph = torch.compiler.is_compiling() or torch.jit.is_tracing()
@@ -252,7 +305,7 @@ def _evaluate_torch(torch: Any, formula: Formula, step: Any) -> Any:
 def _evaluate_tensorflow(tf: Any, formula: Formula, step: Any) -> Any:
     step = tf.convert_to_tensor(step)
     if not (step.dtype.is_integer or step.dtype.is_floating):
-        raise _bad_dtype("step", step.dtype.name)
+        raise bad_dtype("step", step.dtype.name)
     t = tf.cast(step, tf.float64)
     if hasattr(t, "numpy"):  # eager
         values = t.numpy()
@@ -262,113 +315,45 @@ def _evaluate_tensorflow(tf: Any, formula: Formula, step: Any) -> Any:
     return formula(_TensorFlow(tf), t)
 
 
-# Numbers as users have them
+def _evaluate_jax(jax: Any, formula: Formula, step: Any) -> Any:
+    check_jax(jax, "step", step)
+    known = not isinstance(step, jax.core.Tracer) and step.is_fully_addressable
+    if known and {device.platform for device in step.devices()} == {"cpu"}:
+        t = np.asarray(step).astype(np.float64)
+        bad = t[~((t >= 0) & (t <= LAST_STEP))]
+        if bad.size:
+            raise _bad_step(bad[0])
+    return _jax_rates(jax, formula, step)
 
 
-def is_real(value: Any) -> bool:
-    """Whether this is one real number. NumPy counts its time spans as integers; they are not."""
-    return isinstance(value, _REAL) and not isinstance(value, _NOT_REAL)
+def _jax_rates(jax: Any, formula: Formula, step: Any) -> Any:
+    """Rates in JAX's float type: computed in float64, also where JAX has it switched off."""
+    dtype = jax.numpy.result_type(float)
+
+    def rates(step: Any) -> Any:
+        with jax.enable_x64(True):
+            t = jax.numpy.asarray(step, np.float64)  # it may be a Python number
+            return jax.numpy.asarray(formula(_Jax(jax), t), dtype)
+
+    if not jax.numpy.issubdtype(step.dtype, np.floating):
+        return rates(step)
+
+    # JAX would take derivatives of the float64 operations where float64 is off again.
+    def tangent(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
+        slope = _jax_rates(jax, _slope(jax, formula), *primals)
+        return differentiable(*primals), slope * tangents[0].astype(dtype)
+
+    differentiable = jax.custom_jvp(rates)
+    differentiable.defjvp(tangent)
+    return differentiable(step)
 
 
-_REAL = (int, float, numbers.Real, Decimal)
-_NOT_REAL = (bool, np.bool_, np.timedelta64)
+def _slope(jax: Any, formula: Formula) -> Formula:
+    """The derivative of a formula by the step."""
 
+    def slope(xp: Any, t: Any) -> Any:
+        _, slopes = jax.jvp(functools.partial(formula, xp), (t,), (xp.full_like(t, 1.0),))
+        # 0 times infinity: a root at its end, from where on the rate stands still.
+        return xp.where(jax.numpy.isnan(slopes), 0.0, slopes)
 
-def to_float(value: Any) -> float:
-    """The float nearest to a real number: infinite beyond the largest."""
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-    except ValueError:  # a signalling NaN of decimal
-        return math.nan
-
-
-def real_array(name: str, value: Any) -> npt.NDArray[Any]:
-    """Real numbers as a plain NumPy array of the same shape, whatever holds them.
-
-    That is an array, a buffer, a list (nested, of mixed types), a tensor with values, or an
-    object that NumPy can make an array of, such as a pandas column. Raises TypeError for
-    anything else, and where a mask, a unit or a type that is no number's would be lost.
-    """
-    torch = sys.modules.get("torch")
-    if isinstance(value, range):
-        value = np.asarray(value)
-    elif isinstance(value, Sequence) and not isinstance(value, _NO_LIST):
-        value = _listed(name, value)
-    elif torch is not None and isinstance(value, torch.Tensor):
-        _check_torch(torch, name, value)
-        try:
-            value = value.detach().to("cpu", torch.float64).numpy()
-        except RuntimeError as error:  # a tensor without values
-            raise _no_numbers(name, value) from error
-    elif not isinstance(value, np.ndarray):
-        value = _converted(name, value)
-    if np.ma.is_masked(value):
-        raise TypeError(f"{name} must have no masked values, got {value!r}")
-    if type(value) not in _PLAIN:
-        kind = type(value).__name__
-        raise TypeError(
-            f"{name} must be a plain array: what a {kind} adds to it, such as a unit, would be "
-            f"lost; got {value!r}"
-        )
-    if value.dtype.kind == "O":
-        for item in value.flat:
-            if not is_real(item):
-                raise TypeError(f"{name} must hold real numbers, got {item!r}")
-        return np.array([to_float(item) for item in value.flat]).reshape(value.shape)
-    if value.dtype.kind not in "iuf":
-        raise _bad_dtype(name, value.dtype)
-    return np.asarray(value)
-
-
-_NO_LIST = (str, bytes, bytearray, memoryview, array)
-_PLAIN = (np.ndarray, np.memmap, np.matrix, np.ma.MaskedArray)
-
-
-def _listed(name: str, values: Sequence[Any]) -> npt.NDArray[Any]:
-    if {*map(type, values)} <= {int, float}:
-        return np.asarray(values)
-    if all(map(is_real, values)):
-        return np.array([to_float(value) for value in values])
-    rows = [
-        np.array(to_float(value)) if is_real(value) else real_array(f"{name}[{k}]", value)
-        for k, value in enumerate(values)
-    ]
-    if len({row.shape for row in rows}) > 1:
-        raise TypeError(f"{name} must have rows of the same length, got {values!r}")
-    return np.stack(rows)
-
-
-def _converted(name: str, value: Any) -> npt.NDArray[Any]:
-    if not (hasattr(value, "__array__") or isinstance(value, memoryview | array)):
-        raise _no_numbers(name, value)
-    dtype = getattr(value, "dtype", None)
-    if getattr(dtype, "kind", "i") not in "iuf" and not isinstance(dtype, np.dtype):
-        # What pandas calls a category becomes an array of numbers without a word.
-        raise _bad_dtype(name, dtype)
-    for unit in ("unit", "units"):
-        if hasattr(value, unit):
-            raise TypeError(f"{name} must have no {unit}, which would be lost, got {value!r}")
-    try:
-        return np.asanyarray(value)
-    except Exception as error:  # whatever another library raises
-        raise _no_numbers(name, value) from error
-
-
-def _check_torch(torch: Any, name: str, tensor: Any) -> None:
-    if tensor.dtype == torch.bool or tensor.is_complex() or tensor.is_quantized:
-        raise _bad_dtype(name, tensor.dtype)
-    if isinstance(tensor, torch.masked.MaskedTensor):
-        raise TypeError(f"{name} must have no mask, which would be lost, got {tensor!r}")
-    if tensor.layout != torch.strided or tensor.is_nested:
-        kind = "a nested one" if tensor.is_nested else f"one with layout {tensor.layout}"
-        raise TypeError(f"{name} must be a dense tensor, got {kind}")
-
-
-def _no_numbers(name: str, value: Any) -> TypeError:
-    return TypeError(f"{name} must be a number or an array of numbers of at least 0, got {value!r}")
-
-
-def _bad_dtype(name: str, dtype: Any) -> TypeError:
-    return TypeError(f"{name} must hold real numbers, got an array of {dtype}")
+    return slope

@@ -24,8 +24,15 @@ class Schedule(Value, abstract=True):
     Call it with a step, counted from 0, or with an array of steps; the rates come back in
     the same shape: a float for a number; a float64 tensor for a torch or a TensorFlow tensor
     (also where ``tf.function``, ``torch.compile``, ``torch.func.vmap`` or a tracer follows
-    it); a NumPy array of float64 for whatever else holds real numbers, be it a list, a NumPy
-    array or a pandas column. Steps need not be whole.
+    it); a JAX array for one of JAX (also under ``jax.jit``, ``jax.vmap``, ``jax.grad`` and
+    the loops of ``jax.lax``); a NumPy array of float64 for whatever else holds real numbers,
+    be it a list, a NumPy array or a pandas column. Steps need not be whole.
+
+    Without ``jax_enable_x64`` JAX has no float64. Rates are computed in it all the same, and
+    rounded once, to float32: a whole step is counted right as far as its integer type goes,
+    2**31 - 1 for optax's count. A step that is float32 already was rounded before, above 2**24
+    to an even number and further on to ever fewer. Optax takes a schedule where it takes one
+    of its own.
 
     A schedule of your own is a subclass that names its arguments and gives one formula;
     checks, comparison, printing, JSON, arrays and both frameworks come with it:

@@ -21,13 +21,13 @@ def whole_periods(xp: Namespace, t: Any, length: float) -> Any:
     A quotient of whole numbers below 2**53 is never rounded up to the next whole number. For
     another length it can be rounded down from one, as 33 / 1.1 is: a last bit makes up for it.
     """
-    periods = t / length
+    periods = xp.divide(t, length)
     return xp.floor(periods if length % 1 == 0 else periods * (1 + 2**-52))
 
 
 def progress(xp: Namespace, t: Any, steps: float) -> Any:
     """How far t is on its way to ``steps``: from 0 to 1, and 1 from there on."""
-    return xp.minimum(t / steps, 1.0)
+    return xp.minimum(xp.divide(t, steps), 1.0)
 
 
 def between(start: float, end: float, p: Any) -> Any:

@@ -52,7 +52,7 @@ class Training:
 
     def compile(self, optimizer=SGD, **how):
         rate = lrsched.keras.schedule(LINE) if self.by == "schedule" else 0.1
-        how = {"run_eagerly": True} | how
+        how = {"run_eagerly": keras.backend.backend() != "jax"} | how  # there it is the rare case
         self.model.compile(optimizer(rate), prediction, **how)
 
     def fit(self, x=4, first=(), last=(), **how):
@@ -64,12 +64,17 @@ class Training:
         return self.model.fit(**data, verbose=0, shuffle=False, callbacks=callbacks, **how).history
 
 
-def at(batch, act):
-    """A callback that acts at the end of this batch, counted over the epochs."""
-    counted = itertools.count()
-    return keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda number, logs: act() if next(counted) == batch else None
-    )
+class At(keras.callbacks.Callback):
+    """It acts at the end of a batch, counted over the epochs."""
+
+    def __init__(self, batch, act):
+        super().__init__()
+        self.batch, self.act, self.counted = batch, act, itertools.count()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if next(self.counted) == self.batch:
+            _ = self.model  # on JAX the model has its state only once a callback asks for it
+            self.act()
 
 
 class Killed(Exception):

@@ -67,6 +67,19 @@ def test_compiled(how):
         same(HOW[how](fresh)(STEP_ARRAY), schedule(STEP_ARRAY))
 
 
+@pytest.mark.parametrize("how", ["tf.function", "tf.function and XLA"])
+def test_periods_end_where_they_do(how):
+    """XLA multiplies by the reciprocal of a constant: 49 * (1 / 49) is below 1."""
+    for length in (7, 49, 98, 103, 161, 12345, 1.1, 33.3):
+        steps = np.rint(length * np.arange(1, 60)).astype(int)
+        for schedule in (
+            L.PiecewiseConstant(range(1, 60), np.arange(60.0)).per_epoch(length),
+            L.Polynomial(1.0, length, cycle=True, power=0.5),
+            L.Polynomial(1.0, length, power=0.01),
+        ):
+            same(HOW[how](schedule)(steps), schedule(steps))
+
+
 INTEGERS = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
 
 

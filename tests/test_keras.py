@@ -97,9 +97,12 @@ for _ in range(4):
 """
 
 
-@pytest.mark.parametrize("imported", [True, False])
-def test_a_saved_model_trains_on_in_a_fresh_process(imported, tmp_path):
+@pytest.mark.parametrize(
+    ("imported", "backend"), [(True, "tensorflow"), (True, "jax"), (False, "tensorflow")]
+)
+def test_a_saved_model_trains_on_in_a_fresh_process(imported, backend, tmp_path):
     """Keras loads registered classes alone, and imports no module by the name in a file."""
+    pytest.importorskip(backend, reason=f"{backend} is not installed")
     path = tmp_path / "model.keras"
     model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.Adam(lrsched.keras.schedule(WARM_COSINE)), "mse")
@@ -107,8 +110,9 @@ def test_a_saved_model_trains_on_in_a_fresh_process(imported, tmp_path):
     model.save(path)
     program = FRESH.format(imported="import lrsched.keras" if imported else "")
     done = subprocess.run(
-        [sys.executable, "-c", program, path], cwd=ROOT, capture_output=True, text=True
-    )
+        [sys.executable, "-c", program, path], cwd=ROOT, capture_output=True, text=True,
+        env=os.environ | {"KERAS_BACKEND": backend},
+    )  # fmt: skip
     assert (done.returncode == 0) == imported, done.stderr
     if imported:
         first, *rates = done.stdout.splitlines()
@@ -118,11 +122,17 @@ def test_a_saved_model_trains_on_in_a_fresh_process(imported, tmp_path):
         assert re.search("(?s)KerasSchedule.*imported", done.stderr)
 
 
-def test_on_pytorch():
-    """The same rates and steps where Keras runs on PyTorch."""
+STEPS = ["tests/test_keras_steps.py", "tests/test_keras_callback.py"]
+
+
+@pytest.mark.parametrize(
+    ("backend", "tests"), [("torch", STEPS), ("jax", [*STEPS, "tests/test_recorders.py"])]
+)
+def test_on_another_backend(backend, tests):
+    """The same rates and steps where Keras runs on PyTorch or JAX."""
+    pytest.importorskip(backend, reason=f"{backend} is not installed")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-o", "cache_dir=_build/pytest-torch",
-         "tests/test_keras_steps.py", "tests/test_keras_callback.py"],
-        env=os.environ | {"KERAS_BACKEND": "torch"}, cwd=ROOT, capture_output=True, text=True,
+        [sys.executable, "-m", "pytest", "-q", "-o", f"cache_dir=_build/pytest-{backend}", *tests],
+        env=os.environ | {"KERAS_BACKEND": backend}, cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

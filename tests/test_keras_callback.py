@@ -1,6 +1,6 @@
 """The Keras callback beside others, and where no rate can be set.
 
-On PyTorch: ``KERAS_BACKEND=torch pytest tests/test_keras_callback.py``.
+On PyTorch: ``KERAS_BACKEND=torch pytest tests/test_keras_callback.py``; on JAX likewise.
 """
 
 import numpy as np

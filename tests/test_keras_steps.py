@@ -1,6 +1,6 @@
 """Which step the Keras schedule and callback are at, measured by what the weight did.
 
-On PyTorch: ``KERAS_BACKEND=torch pytest tests/test_keras_steps.py``.
+On PyTorch: ``KERAS_BACKEND=torch pytest tests/test_keras_steps.py``; on JAX likewise.
 """
 
 import contextlib
@@ -12,8 +12,9 @@ import pytest
 from keras.callbacks import BackupAndRestore
 from keras.optimizers import SGD, LossScaleOptimizer
 
+import lrsched as L
 import lrsched.keras
-from keras_training import LINE, Killed, Training, at, kill, rates
+from keras_training import LINE, At, Killed, Training, kill, rates
 
 # Keras 3.15 asks its variables for arrays in a way that NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -75,7 +76,7 @@ def one_by_hand(training):
 
 def killed(training):
     with pytest.raises(Killed):
-        training.fit(last=[at(2, kill)])  # before the third fall is measured
+        training.fit(last=[At(2, kill)])  # before the third fall is measured
 
 
 def checkpoint_loaded_in_mid_epoch(training):
@@ -86,7 +87,7 @@ def checkpoint_loaded_in_mid_epoch(training):
         for variable, value in zip(variables, before, strict=True):
             variable.assign(value)
 
-    training.fit(first=[at(1, load)])
+    training.fit(first=[At(1, load)])
 
 
 @BOTH
@@ -120,7 +121,7 @@ def test_after_an_epoch_of_four_batches(by, before, how, steps):
 def test_a_loaded_model(by, optimizer, tmp_path):
     """Saved in mid-epoch, after three batches."""
     training = Training(by, optimizer)
-    save = at(2, lambda: training.model.save(tmp_path / "model.keras"))
+    save = At(2, lambda: training.model.save(tmp_path / "model.keras"))
     training.fit(first=[save])
     loaded = Training(by)
     loaded.model = keras.models.load_model(tmp_path / "model.keras")
@@ -143,7 +144,7 @@ def test_backup_and_restore(by, place, optimizer, frequency, steps, tmp_path):
     """Killed in the third batch of the second of three epochs, which is run again."""
     callbacks = {"first": [], "last": []} | {place: [BackupAndRestore(tmp_path, frequency)]}
     killed = Training(by, optimizer)
-    killed.falls = at(6, kill)
+    killed.falls = At(6, kill)
     with pytest.raises(Killed):
         killed.fit(epochs=3, **callbacks)
     restarted = Training(by, optimizer)
@@ -172,7 +173,7 @@ def test_compiled(by, how):
     assert training.falls.all == rates([_, 1, _, 3, _, 5, _, 7] if how == "compiled" else range(8))
 
 
-@tensorflow_only
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="Keras does it elsewhere alone")
 @BOTH
 def test_steps_per_execution_that_do_not_divide_the_epoch(by):
     """The callback sets one rate an execution."""
@@ -183,6 +184,14 @@ def test_steps_per_execution_that_do_not_divide_the_epoch(by):
         executions = [[steps[0]] * len(steps) for steps in executions]
         assert training.callback.rates == rates(steps[0] for steps in executions)
     assert training.falls.all == [sum(rates(steps)) for steps in executions]
+
+
+def test_a_count_that_float32_cannot_hold():
+    alternates = lrsched.keras.schedule(L.Cyclical(0.25, 0.75, step_size_up=1))
+    training = Training("another way", lambda _: SGD(alternates))
+    training.model.optimizer.iterations.assign(2**24 + 1)
+    training.fit()
+    assert training.falls.all == [0.75, 0.25, 0.75, 0.25]
 
 
 def test_a_batch_that_does_not_come_is_not_recorded():

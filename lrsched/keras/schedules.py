@@ -23,7 +23,7 @@ def schedule(schedule: Schedule) -> "KerasSchedule":
     Keras's float type; a schedule of your own is not checked there for rates that are
     negative or not finite. A model compiled with it can be saved, and loaded wherever
     ``lrsched.keras`` has been imported; elsewhere Keras says that it does not know
-    ``KerasSchedule``. Keras may run on TensorFlow or PyTorch.
+    ``KerasSchedule``. Keras may run on TensorFlow, PyTorch or JAX.
 
     Args:
         schedule: any schedule, over steps.
