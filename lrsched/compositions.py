@@ -211,7 +211,7 @@ class PerEpoch(Schedule):
 
     def rate(self, xp: Namespace, t: Any) -> Any:
         n = self.steps_per_epoch
-        return self.schedule.rate(xp, t / n if self.smooth else whole_periods(xp, t, n))
+        return self.schedule.rate(xp, xp.divide(t, n) if self.smooth else whole_periods(xp, t, n))
 
     def falls_from(self) -> float | None:
         inner = self.schedule.falls_from()
