@@ -9,9 +9,9 @@
 """
 
 from . import arguments, plotting  # noqa: F401  # lrsched.arguments, without an import
-from .compositions import Clipped, PerEpoch, Scaled, Warmup
+from .compositions import Clipped, PerEpoch, Repeat, Scaled, Warmup
 from .cosines import Cosine, CosineAnnealing, CosineRestarts, LinearCosine
-from .cycles import Cyclical, OneCycle, WarmupStableDecay
+from .cycles import CycleMomentum, Cyclical, OneCycle, WarmupStableDecay
 from .decays import (
     Exponential,
     Factor,
@@ -34,6 +34,7 @@ __all__ = [
     "Cosine",
     "CosineAnnealing",
     "CosineRestarts",
+    "CycleMomentum",
     "Cyclical",
     "Exponential",
     "Factor",
@@ -49,6 +50,7 @@ __all__ = [
     "Plateau",
     "Polynomial",
     "Power",
+    "Repeat",
     "Scaled",
     "Schedule",
     "Sequence",

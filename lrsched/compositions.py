@@ -8,14 +8,14 @@ import functools
 import math
 import sys
 from dataclasses import KW_ONLY
-from typing import Any
+from typing import Annotated, Any
 
-from .arguments import Duration, DurationOrZero, Flag, Number, Rate
+from .arguments import Duration, DurationOrZero, Flag, Number, OrNone, Rate, Whole
 from .namespaces import NUMBERS, Namespace
 from .schedule import Schedule, WarmupShape
-from .shapes import between, progress, whole_periods
+from .shapes import between, geometric, progress, whole_periods
 
-__all__ = ["Clipped", "PerEpoch", "Scaled", "Warmup"]
+__all__ = ["Clipped", "PerEpoch", "Repeat", "Scaled", "Warmup"]
 
 
 class Warmup(Schedule):
@@ -216,3 +216,58 @@ class PerEpoch(Schedule):
     def falls_from(self) -> float | None:
         inner = self.schedule.falls_from()
         return None if inner is None else math.ceil(inner) * self.steps_per_epoch
+
+
+class Repeat(Schedule):
+    r"""A schedule that starts anew each so many steps: what ``schedule.repeat(n)`` makes.
+
+    .. math:: \eta_t = c^k f(t - k n), \quad
+        k = \min\left(\lfloor t / n \rfloor, m - 1\right)
+
+    After the last repetition the schedule simply goes on. Rates that grow end at 1e300.
+
+    Args:
+        schedule: what is repeated, say a warmup and a decay of :math:`n` steps together.
+        steps: the steps from each start to the next, :math:`n`.
+        times: how often it starts, :math:`m`, the first time included; None: without end.
+        factor: what the rates are multiplied with at each restart, :math:`c`, at least 0.
+
+    Raises:
+        TypeError: a ``schedule`` that is none.
+
+    >>> from lrsched import Linear
+    >>> Repeat(Linear(0.4, 0.0, decay_steps=4), 4, times=2, factor=0.5)(range(9))
+    array([0.4 , 0.3 , 0.2 , 0.1 , 0.2 , 0.15, 0.1 , 0.05, 0.  ])
+    """
+
+    schedule: Schedule
+    steps: Duration
+    _: KW_ONLY
+    times: Annotated[int | None, OrNone(Whole(1))] = None
+    factor: Number = 1.0
+
+    @property
+    def formula(self) -> str:
+        scale = "" if self.factor == 1 else r"c^k \, "
+        k = r"\lfloor t / n \rfloor"
+        if self.times is not None:
+            k = rf"\min({k}, {self.times - 1})"
+        return rf"{scale}f(t - k n), \quad k = {k}, \quad f(t) = {self.schedule.formula}"
+
+    def rate(self, xp: Namespace, t: Any) -> Any:
+        k = whole_periods(xp, t, self.steps)
+        if self.times is not None:
+            k = xp.minimum(k, self.times - 1.0)
+        rate = self.schedule.rate(xp, xp.maximum(t - k * self.steps, 0.0))
+        if self.factor == 1:
+            return rate
+        scale = geometric(xp, 1.0, self.factor, k)
+        if self.factor > 1:  # a product of finite numbers need not be one
+            rate = xp.minimum(rate, 1e300 / scale)
+        return rate * scale
+
+    def falls_from(self) -> float | None:
+        inner = self.schedule.falls_from()
+        if inner is None or self.times is None:
+            return None
+        return (self.times - 1) * self.steps + inner

@@ -11,12 +11,22 @@ import math
 from dataclasses import KW_ONLY
 from typing import Annotated, Any, Literal
 
-from .arguments import Duration, DurationOrZero, Number, PositiveNumber, Rate, Real
+from .arguments import (
+    AsFloat,
+    Duration,
+    DurationOrZero,
+    Flag,
+    Number,
+    PositiveNumber,
+    Rate,
+    Real,
+)
 from .namespaces import Namespace
 from .schedule import Schedule
 from .shapes import between, geometric, progress, whole_periods
+from .value import tells_keywords
 
-__all__ = ["Cyclical", "OneCycle", "WarmupStableDecay"]
+__all__ = ["CycleMomentum", "Cyclical", "OneCycle", "WarmupStableDecay"]
 
 
 class Cyclical(Schedule):
@@ -26,9 +36,9 @@ class Cyclical(Schedule):
         \min\left(\frac{u}{s_1}, \frac{s_1 + s_2 - u}{s_2}\right),
         \quad u = t \bmod (s_1 + s_2)
 
-    The rate alone is cycled. ``CyclicLR`` by default also moves the momentum (or Adam's
-    first beta), against the rate: from 0.9 where the rate is lowest to 0.8 at its peak, in
-    place of the optimizer's own. To compare the two, pass it ``cycle_momentum=False``.
+    These are the rates. ``CyclicLR`` by default also moves the momentum (or Adam's first
+    beta), against the rate: give an optimizer both by ``lrsched.pytorch.scheduler(optimizer,
+    cycle, momentum=cycle.momentum())``.
 
     Args:
         base_lr: the lowest rate, :math:`\eta_0`, where each cycle begins.
@@ -77,18 +87,30 @@ class Cyclical(Schedule):
             )
 
     def rate(self, xp: Namespace, t: Any) -> Any:
+        if self.mode == "exp_range":
+            height = self.max_lr - self.base_lr
+            return self.base_lr + self._triangle(xp, t) * geometric(xp, height, self.gamma, t)
+        return between(self.base_lr, self.max_lr, self._triangle(xp, t))
+
+    def height(self, xp: Namespace, t: Any) -> Any:
+        """How far the rate is on its way from ``base_lr`` to ``max_lr``."""
+        triangle = self._triangle(xp, t)
+        if self.mode == "exp_range":
+            return triangle * geometric(xp, 1.0, self.gamma, t)
+        return triangle
+
+    def _triangle(self, xp: Namespace, t: Any) -> Any:
         up = self.step_size_up
         down = up if self.step_size_down is None else self.step_size_down
         cycle = whole_periods(xp, t, up + down)
         u = t - (up + down) * cycle
         triangle = xp.maximum(xp.minimum(u / up, (up + down - u) / down), 0.0)
-        if self.mode == "triangular2":
-            triangle = triangle * 0.5**cycle
-        elif self.mode == "exp_range":
-            return self.base_lr + triangle * geometric(
-                xp, self.max_lr - self.base_lr, self.gamma, t
-            )
-        return between(self.base_lr, self.max_lr, triangle)
+        return triangle * 0.5**cycle if self.mode == "triangular2" else triangle
+
+    @tells_keywords
+    def momentum(self, *, base_momentum: float = 0.8, max_momentum: float = 0.9) -> "CycleMomentum":
+        """The momentum that goes with it, as ``CyclicLR`` has it; see :class:`CycleMomentum`."""
+        return CycleMomentum(self, base_momentum=base_momentum, max_momentum=max_momentum)
 
 
 class OneCycle(Schedule):
@@ -102,9 +124,17 @@ class OneCycle(Schedule):
     with :math:`A(x, y, p)` half a cosine wave or a line from :math:`x` to :math:`y`. From
     step :math:`T - 1` on the rate stays at its end, where PyTorch raises an error.
 
-    The rate alone is cycled. ``OneCycleLR`` by default also moves the momentum (or Adam's
-    first beta), against the rate: from 0.95 down to 0.85 at the peak and back to 0.95, in
-    place of the optimizer's own. To compare the two, pass it ``cycle_momentum=False``.
+    With ``three_phase`` the fall leads in as many steps as the rise back to the first rate,
+    and the steps that are left from there to the last one:
+
+    .. math:: \eta_t = \begin{cases}
+        A(\eta_1, \eta_1 / d, (t - b) / b) & b < t \le 2 b \\
+        A(\eta_1 / d, \eta_1 / (d f), (t - 2 b) / (T - 1 - 2 b)) & t > 2 b
+        \end{cases}
+
+    These are the rates. ``OneCycleLR`` by default also moves the momentum (or Adam's first
+    beta), against the rate: give an optimizer both by ``lrsched.pytorch.scheduler(optimizer,
+    cycle, momentum=cycle.momentum())``.
 
     Args:
         max_lr: the peak, :math:`\eta_1`.
@@ -113,9 +143,11 @@ class OneCycle(Schedule):
         anneal: "cos" or "linear".
         div_factor: the peak over the first rate, :math:`d`, above 0.
         final_div_factor: the first rate over the last, :math:`f`, above 0.
+        three_phase: whether the fall stops at the first rate on its way to the last.
 
     Raises:
-        ValueError: if ``pct_start * total_steps`` is not above 1, which leaves no rise.
+        ValueError: if ``pct_start * total_steps`` is not above 1, which leaves no rise, or, for
+            three phases, if twice that is not below ``total_steps + 1``, which leaves no third.
 
     >>> OneCycle(1.0, total_steps=11, pct_start=0.5, anneal="linear", div_factor=10)(4.5)
     1.0
@@ -128,18 +160,32 @@ class OneCycle(Schedule):
     anneal: Literal["cos", "linear"] = "cos"
     div_factor: PositiveNumber = 25.0
     final_div_factor: PositiveNumber = 1e4
+    three_phase: Flag = False
 
-    formula = (
-        r"\begin{cases} A(\eta_1 / d, \eta_1, t / b) & t \le b \\"
-        r" A(\eta_1, \eta_1 / (d f), (t - b) / (T - 1 - b)) & t > b \end{cases},"
-        r" \quad b = q T - 1"
-    )
+    @property
+    def formula(self) -> str:
+        fall = r"A(\eta_1, \eta_1 / (d f), (t - b) / (T - 1 - b)) & t > b"
+        if self.three_phase:
+            fall = (
+                r"A(\eta_1, \eta_1 / d, (t - b) / b) & b < t \le 2 b \\"
+                r" A(\eta_1 / d, \eta_1 / (d f), (t - 2 b) / (T - 1 - 2 b)) & t > 2 b"
+            )
+        return (
+            rf"\begin{{cases}} A(\eta_1 / d, \eta_1, t / b) & t \le b \\ {fall} \end{{cases}},"
+            r" \quad b = q T - 1"
+        )
 
     def prepare(self) -> None:
+        given = f"got {self.pct_start!r} * {self.total_steps!r}"
         if not self._peak > 0:
             raise ValueError(
                 "OneCycle: pct_start * total_steps must be above 1, so that there are steps to "
-                f"rise in, got {self.pct_start!r} * {self.total_steps!r}"
+                f"rise in, {given}"
+            )
+        if self.three_phase and not 2 * self._peak < self.total_steps - 1:
+            raise ValueError(
+                "OneCycle: 2 * pct_start * total_steps must be below total_steps + 1, so that "
+                f"there are steps for the third phase, {given}"
             )
 
     @property
@@ -149,15 +195,101 @@ class OneCycle(Schedule):
     def rate(self, xp: Namespace, t: Any) -> Any:
         first = self.max_lr / self.div_factor
         last = first / self.final_div_factor
-        up = progress(xp, t, self._peak)
-        down = progress(xp, xp.maximum(t - self._peak, 0.0), self.total_steps - 1 - self._peak)
-        if self.anneal == "cos":
-            up, down = ((0.5 - 0.5 * xp.cos(math.pi * p)) for p in (up, down))
+        end: Any = last
+        if self.three_phase:
+            end = between(first, last, self._way(xp, t, 2 * self._peak, self.total_steps - 1))
+        up, down = self._ways(xp, t)
         # Before the peak `down` is 0, after it `up` is 1: one formula for both phases.
-        return between(first, between(self.max_lr, last, down), up)
+        return between(first, between(self.max_lr, end, down), up)
+
+    def height(self, xp: Namespace, t: Any) -> Any:
+        """How far the cycle has risen, from 0 to 1, and not fallen again."""
+        up, down = self._ways(xp, t)
+        return up * (1.0 - down)
+
+    def _ways(self, xp: Namespace, t: Any) -> tuple[Any, Any]:
+        """How far it is on its way up to the peak, and on that down from it."""
+        bottom = 2 * self._peak if self.three_phase else self.total_steps - 1
+        return self._way(xp, t, 0, self._peak), self._way(xp, t, self._peak, bottom)
+
+    def _way(self, xp: Namespace, t: Any, start: float, end: float) -> Any:
+        since = xp.maximum(t - start, 0.0) if start else t
+        p = progress(xp, since, end - start)
+        return 0.5 - 0.5 * xp.cos(math.pi * p) if self.anneal == "cos" else p
+
+    @tells_keywords
+    def momentum(
+        self, *, base_momentum: float = 0.85, max_momentum: float = 0.95
+    ) -> "CycleMomentum":
+        """The momentum that goes with it, as ``OneCycleLR`` has it; see :class:`CycleMomentum`."""
+        return CycleMomentum(self, base_momentum=base_momentum, max_momentum=max_momentum)
 
     def falls_from(self) -> float | None:
-        return self._peak if self.final_div_factor * self.div_factor >= 1 else self.total_steps
+        falls = [self.final_div_factor * self.div_factor >= 1]
+        if self.three_phase:
+            falls = [self.div_factor >= 1, self.final_div_factor >= 1]
+        return self._peak if all(falls) else self.total_steps
+
+
+_momentum = AsFloat(Real(low=0, high=1))
+
+
+def _cycle(name: str, value: Any) -> Schedule:
+    if not isinstance(value, Cyclical | OneCycle):
+        raise TypeError(f"{name} must be a Cyclical or a OneCycle, got {value!r}")
+    return value
+
+
+class CycleMomentum(Schedule):
+    r"""The momentum that moves against the rate of a cycle: what ``cycle.momentum()`` makes.
+
+    .. math:: m_t = m_1 - (m_1 - m_0) h_t
+
+    where :math:`h_t` is how high the cycle is, 0 where it begins and 1 at its peak: for
+    :class:`OneCycle` :math:`A(0, 1, t / b)` and then back to 0, for :class:`Cyclical` the
+    triangle as its ``mode`` scales it. This is the momentum of PyTorch's ``OneCycleLR`` and
+    ``CyclicLR``, which by default replace that of the optimizer:
+    ``lrsched.pytorch.scheduler(optimizer, cycle, momentum=cycle.momentum())``.
+
+    Args:
+        schedule: the cycle.
+        base_momentum: the momentum at the peak, :math:`m_0`, below 1. By default
+            ``cycle.momentum()`` takes 0.85 for a ``OneCycle`` and 0.8 for a ``Cyclical``.
+        max_momentum: that where the cycle begins, :math:`m_1`, at least ``base_momentum`` and
+            below 1. By default 0.95, or 0.9.
+
+    Raises:
+        TypeError: a ``schedule`` that is neither of the two.
+        ValueError: a ``max_momentum`` below ``base_momentum``, or a ``Cyclical`` whose gamma is
+            above 1, which grows past its peak.
+
+    >>> cycle = OneCycle(0.3, total_steps=11, pct_start=0.5, anneal="linear")
+    >>> cycle.momentum()([0, 4.5, 10])
+    array([0.95, 0.85, 0.95])
+    """
+
+    schedule: Annotated[Schedule, _cycle]
+    _: KW_ONLY
+    base_momentum: Annotated[float, _momentum]
+    max_momentum: Annotated[float, _momentum]
+
+    formula = r"m_1 - (m_1 - m_0) \, h_t"
+
+    def prepare(self) -> None:
+        if self.max_momentum < self.base_momentum:
+            raise ValueError(
+                f"CycleMomentum: max_momentum must be at least base_momentum="
+                f"{self.base_momentum!r}, got {self.max_momentum!r}"
+            )
+        if getattr(self.schedule, "gamma", 1.0) > 1:
+            raise ValueError(
+                "CycleMomentum: schedule must have a gamma of at most 1, so that the momentum "
+                f"stays between its limits, got {self.schedule!r}"
+            )
+
+    def rate(self, xp: Namespace, t: Any) -> Any:
+        cycle: Any = self.schedule
+        return between(self.max_momentum, self.base_momentum, cycle.height(xp, t))
 
 
 class WarmupStableDecay(Schedule):

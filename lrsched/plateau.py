@@ -14,7 +14,11 @@ class Plateau(Value, frozen=False):
     r"""A factor each time a metric has stopped getting better, as PyTorch's ``ReduceLROnPlateau``.
 
     It is no function of the step but a small state machine: call :meth:`update` with each
-    new value of the metric, usually once an epoch, and use the rate that it returns.
+    new value of the metric, usually once an epoch, and use the rate that it returns. Or have
+    it lower other rates: those that the groups of an optimizer have
+    (:func:`lrsched.pytorch.plateau`), those of any schedule (``lrsched.pytorch.scheduler`` with
+    ``plateau=``), or whatever a Keras optimizer has (``lrsched.keras.plateau``). There it needs
+    no ``base_lr``.
 
     .. math:: \eta \leftarrow \max(\gamma \eta, \eta_{\min})
         \quad\text{after more than } p \text{ updates in a row without a better metric}
@@ -29,7 +33,8 @@ class Plateau(Value, frozen=False):
     ``eps=0``.
 
     Args:
-        base_lr: the rate at the start.
+        base_lr: the rate at the start. On top of a schedule, whose rates are multiplied with
+            ``share``, ``min_lr`` and ``eps`` are in its unit: with 1, shares of the rate.
         factor: what the rate is multiplied with, :math:`\gamma`, at least 0 and below 1.
         patience: the updates without a better metric that are borne, :math:`p`.
         threshold: by how much a metric must beat the best, at least 0.
@@ -48,7 +53,7 @@ class Plateau(Value, frozen=False):
     [0.1, 0.1, 0.1, 0.05, 0.05]
     """
 
-    base_lr: Rate
+    base_lr: Rate = 1.0
     _: KW_ONLY
     factor: Annotated[float, Real(low=0, high=1)] = 0.1
     patience: Annotated[int, Whole()] = 10
@@ -85,6 +90,21 @@ class Plateau(Value, frozen=False):
 
         Raises TypeError for a metric that is no number (a tensor of one element is one).
         """
+        if self.falls(metric):
+            self.lr = self.lowered(self.lr)
+        return self.lr
+
+    @property
+    def share(self) -> float:
+        """What is left of the rate, ``lr / base_lr``: 1 at the start."""
+        return self.lr / self.base_lr if self.base_lr else 1.0
+
+    def falls(self, metric: Any) -> bool:
+        """Whether rates fall now, given the newest value of the metric.
+
+        For rates that are held elsewhere, in place of :meth:`update`, whose errors it raises;
+        ``lr`` stays.
+        """
         value = number("metric", metric)
         if self._is_better(value):
             self.best = value
@@ -94,13 +114,16 @@ class Plateau(Value, frozen=False):
         if self.cooldown_left:
             self.cooldown_left -= 1
             self.bad_updates = 0
-        if self.bad_updates > self.patience:
-            lower = max(self.lr * self.factor, self.min_lr)
-            if self.lr - lower > self.eps:
-                self.lr = lower
-            self.cooldown_left = self.cooldown
-            self.bad_updates = 0
-        return self.lr
+        if self.bad_updates <= self.patience:
+            return False
+        self.cooldown_left = self.cooldown
+        self.bad_updates = 0
+        return True
+
+    def lowered(self, rate: float) -> float:
+        """What a fall makes of a rate; one that has passed ``min_lr`` stays."""
+        lower = max(rate * self.factor, self.min_lr)
+        return lower if rate - lower > self.eps else rate
 
     def _is_better(self, value: float) -> bool:
         limit = self.best

@@ -120,6 +120,16 @@ class Schedule(Value, abstract=True):
         """
         return _composed("PerEpoch", self, steps_per_epoch, smooth=smooth)
 
+    @tells_keywords
+    def repeat(self, steps: float, *, times: int | None = None, factor: float = 1.0) -> "Schedule":
+        """This schedule, started anew each so many steps; see :class:`lrsched.Repeat`.
+
+        >>> import lrsched
+        >>> lrsched.Cosine(0.3, 4).warmup(2).repeat(6, factor=0.5)([0, 2, 4, 6, 8, 10])
+        array([0.   , 0.3  , 0.15 , 0.   , 0.15 , 0.075])
+        """
+        return _composed("Repeat", self, steps, times=times, factor=factor)
+
     def __mul__(self, factor: float) -> "Schedule":
         if not isinstance(factor, numbers.Real):
             return NotImplemented
@@ -138,7 +148,7 @@ class Schedule(Value, abstract=True):
 
         From the step on at which a schedule falls for good it is searched to step 2**53.
         Before that, and where it grows or rises again and again (``CosineAnnealing``,
-        ``CosineRestarts``, ``Cyclical``, ``Polynomial`` with ``cycle``), it is searched
+        ``CosineRestarts``, ``Cyclical``, ``Polynomial`` with ``cycle``, ``Repeat``), it is searched
         step by step, to the step ``within`` and no further: a schedule that begins to fall
         after that is not searched from there on.
 

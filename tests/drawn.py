@@ -38,6 +38,10 @@ EXAMPLES = [
     L.Cyclical(0.1, 0.5, step_size_up=4, step_size_down=3, mode="exp_range", gamma=0.9),
     L.OneCycle(0.3, 25),
     L.OneCycle(0.3, 25, pct_start=0.4, anneal="linear", div_factor=0.5),
+    L.OneCycle(0.3, 30, pct_start=0.4, three_phase=True),
+    L.OneCycle(0.3, 30, anneal="linear", div_factor=2, final_div_factor=0.1, three_phase=True),
+    L.OneCycle(0.3, 25, three_phase=True).momentum(),
+    L.Cyclical(0.1, 0.5, step_size_up=4, mode="exp_range", gamma=0.9).momentum(base_momentum=0),
     L.WarmupStableDecay(0.1, warmup_steps=4, stable_steps=6, decay_steps=5, end_lr=0.01),
     L.WarmupStableDecay(0.1, warmup_steps=0, stable_steps=6, decay_steps=5),
     L.Cosine(0.3, 20).warmup(5),
@@ -47,6 +51,9 @@ EXAMPLES = [
     L.StepDecay(0.1, 7, gamma=0.5) * 0.3,
     L.Exponential(1.0, decay_rate=0.8).clip(0.1, 0.7),
     L.StepDecay(0.1, 2).per_epoch(7),
+    L.Cosine(0.3, 4).warmup(2).repeat(6.6, times=3, factor=0.5),
+    L.StepDecay(0.1, 3).repeat(5),
+    L.Linear(0.1, 0.4, decay_steps=5).repeat(4, factor=1.5),
     L.Cosine(0.1, 3).per_epoch(7, smooth=True),
     (L.CosineRestarts(0.3, 5, t_mul=1.1) * 0.5).warmup(3).clip(0.05, 0.14).per_epoch(2),
 ]
@@ -80,16 +87,19 @@ BY_NAME = {
         "decay_rate variance_decay": st.floats(0, 3),
         "power num_periods initial_variance": st.floats(0, 10),
         "alpha beta": SHARES,
+        "base_momentum max_momentum": st.floats(0, 1, exclude_max=True),
         "div_factor final_div_factor": st.floats(0.1, 1e6),
-        "step_size decay_steps t_max first_decay_steps step_size_up steps_per_epoch": LENGTHS,
+        "step_size decay_steps t_max first_decay_steps step_size_up steps_per_epoch steps": LENGTHS,
         "step_size_down": st.none() | LENGTHS,
         "warmup_steps stable_steps": COUNTS,
         "milestones": BOUNDARIES,
         "total_steps": st.integers(4, 10**12),
         "pct_start": st.floats(0.3, 0.99),
+        "three_phase": st.just(False),
         "t_mul": st.sampled_from([1, 2, 3]) | st.floats(1.01, 5),
         "seed": st.integers(0, 2**70),
         "staircase cycle smooth": st.booleans(),
+        "times": st.none() | st.integers(1, 5) | st.integers(1, 10**12),
         "anneal": st.sampled_from(["cos", "linear"]),
     }.items()
     for name in names.split()
@@ -119,13 +129,22 @@ def _cyclical(*modes, **gamma):
     return _any(L.Cyclical, "base_lr", "max_lr", mode=st.sampled_from(modes), **gamma)
 
 
+CYCLICAL = _cyclical("triangular", "triangular2", gamma=st.just(1.0)) | _cyclical(
+    "exp_range", gamma=SHARES
+)
+ONE_CYCLE = _any(L.OneCycle) | _any(
+    L.OneCycle, pct_start=st.floats(0.3, 0.5), three_phase=st.just(True)
+)
 SPECIAL = {
     L.PiecewiseConstant: _listed(L.PiecewiseConstant, RATES),
     L.Factor: _any(L.Factor, "floor_lr", "base_lr"),
     L.Polynomial: _any(L.Polynomial, power=st.floats(1e-3, 10)),
     L.CosineRestarts: _any(L.CosineRestarts, "end_lr", "base_lr"),
-    L.Cyclical: _cyclical("triangular", "triangular2", gamma=st.just(1.0))
-    | _cyclical("exp_range", gamma=SHARES),
+    L.Cyclical: CYCLICAL,
+    L.OneCycle: ONE_CYCLE,
+    L.CycleMomentum: _any(
+        L.CycleMomentum, "base_momentum", "max_momentum", schedule=CYCLICAL | ONE_CYCLE
+    ),
 }
 
 
@@ -145,6 +164,7 @@ def composed(inner):
         L.Clipped: _any(L.Clipped, "min_lr", "max_lr", schedule=inner)
         | _any(L.Clipped, schedule=inner, max_lr=st.none()),
         L.PerEpoch: _any(L.PerEpoch, schedule=inner),
+        L.Repeat: _any(L.Repeat, schedule=inner),
     }
 
 

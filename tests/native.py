@@ -63,6 +63,25 @@ def close(actual, expected, rtol=1e-10, atol=1e-13):
     np.testing.assert_allclose(actual, expected, rtol=rtol, atol=atol * scale)
 
 
+ONE_CYCLE = {
+    "total": st.integers(25, 120), "anneal": st.sampled_from(["cos", "linear"]),
+    "div": st.floats(1, 100), "last": st.floats(1, 1e5),
+}  # fmt: skip
+
+
+def one_cycle_lr(optimizer, cycle_momentum, lr, total, start, anneal, div, last, **how):
+    return t.OneCycleLR(
+        optimizer, lr, total, pct_start=start, anneal_strategy=anneal, div_factor=div,
+        final_div_factor=last, cycle_momentum=cycle_momentum, **how,
+    )  # fmt: skip
+
+
+def one_cycle(lr, total, start, anneal, div, last, **how):
+    return L.OneCycle(
+        lr, total, pct_start=start, anneal=anneal, div_factor=div, final_div_factor=last, **how
+    )
+
+
 TORCH = {
     "StepLR": plain(
         t.StepLR, lambda lr, size, gamma: L.StepDecay(lr, size, gamma=gamma),
@@ -104,8 +123,8 @@ TORCH = {
         first=STEPS, mul=st.integers(1, 4), low=st.floats(0, 1),
     ),
     "CyclicLR": pair(
-        lambda o, lr, top, up, down, mode: t.CyclicLR(
-            o, lr, lr * top, up, down, cycle_momentum=False, **mode
+        lambda o, lr, top, up, down, mode, cycle_momentum=False: t.CyclicLR(
+            o, lr, lr * top, up, down, cycle_momentum=cycle_momentum, **mode
         ),
         lambda lr, top, up, down, mode: L.Cyclical(
             lr, lr * top, step_size_up=up, step_size_down=down, **mode
@@ -117,15 +136,15 @@ TORCH = {
     ),
     "OneCycleLR": pair(
         # OneCycleLR raises an error from step total + 1 on: ours must go on.
-        lambda o, lr, total, start, anneal, div, last: t.OneCycleLR(
-            o, lr, total, pct_start=start, anneal_strategy=anneal, cycle_momentum=False,
-            div_factor=div, final_div_factor=last,
+        lambda o, cycle_momentum=False, **given: one_cycle_lr(o, cycle_momentum, **given),
+        one_cycle, **ONE_CYCLE, start=SHARE,
+    ),
+    "OneCycleLR in three phases": pair(
+        lambda o, cycle_momentum=False, **given: one_cycle_lr(
+            o, cycle_momentum, three_phase=True, **given
         ),
-        lambda lr, total, start, anneal, div, last: L.OneCycle(
-            lr, total, pct_start=start, anneal=anneal, div_factor=div, final_div_factor=last
-        ),
-        total=st.integers(25, 120), start=SHARE, anneal=st.sampled_from(["cos", "linear"]),
-        div=st.floats(1, 100), last=st.floats(1, 1e5),
+        lambda **given: one_cycle(three_phase=True, **given),
+        **ONE_CYCLE, start=st.floats(0.05, 0.5),
     ),
     "LambdaLR of a trapezoid": pair(
         lambda o, lr, rise, stay, fall: t.LambdaLR(

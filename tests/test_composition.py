@@ -1,5 +1,7 @@
 """Schedules made of schedules: transparent nesting, and clocks of their own."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -24,6 +26,8 @@ def test_what_changes_nothing(schedule, steps):
         1.0 * schedule,
         schedule.clip(),
         schedule.per_epoch(1, smooth=True),
+        schedule.repeat(5, times=1, factor=0.5),
+        schedule.repeat(LAST_STEP, factor=3),
         L.Sequence([schedule, schedule], [LAST_STEP]),
     ):
         np.testing.assert_array_equal(same(steps), rates)
@@ -104,6 +108,10 @@ def test_methods_are_the_classes():
     assert inner * 2 == 2 * inner == np.float64(2) * inner == L.Scaled(inner, 2)
     assert inner.clip(0.1, 0.2) == L.Clipped(inner, 0.1, 0.2)
     assert inner.per_epoch(10, smooth=True) == L.PerEpoch(inner, 10, smooth=True)
+    again = {"times": 3, "factor": 0.5}
+    assert inner.repeat(30, **again) == L.Repeat(inner, 30, **again)
+    with pytest.raises(TypeError, match=r"repeat\(\): times, factor .*as times=3, factor=0.5"):
+        inner.repeat(30, 3, 0.5)
     with pytest.raises(TypeError):
         inner * "2"
 
@@ -114,7 +122,94 @@ def test_what_is_inside_comes_after_the_warmup():
     assert cosine.clip(0.5).warmup(5)([0, 5, 15]) == pytest.approx([0.0, 1.0, 0.5])
 
 
-# Against torch
+# Repetition
+
+
+@given(
+    schedule=SCHEDULES,
+    tenths=st.integers(1, 3000),
+    times=st.none() | st.integers(1, 6),
+    factor=st.sampled_from([1.0, 0.5, 2.0, 0.0]),
+    ahead=st.integers(0, 300),
+)
+def test_each_repetition_is_the_schedule_times_a_power(schedule, tenths, times, factor, ahead):
+    """Exactly, wherever a restart is a whole step: of all lengths, and from whole ones on."""
+    length = Fraction(tenths, 10)
+    again = schedule.repeat(float(length), times=times, factor=factor)
+    for k in (0, 1, 2, 5, 70):
+        repetition = k if times is None else min(k, times - 1)
+        inside = length * (k - repetition)
+        for step in {0, ahead % tenths if length.denominator == 1 else 0}:
+            if (length * k).denominator == 1 and step < length:
+                expected = schedule(float(inside + step)) * factor**repetition
+                if factor > 1:  # what grows ends there
+                    expected = min(expected, 1e300)
+                assert again(int(length * k) + step) == pytest.approx(expected, rel=1e-12)
+
+
+def test_repetitions_that_grow_stay_finite():
+    again = L.Constant(1e30).repeat(1, factor=1e30)
+    rates = again([0, 1, 9, 10, 1000, LAST_STEP])
+    assert np.isfinite(rates).all()
+    assert list(rates[:3]) == pytest.approx([1e30, 1e60, 1e300])
+    assert list(rates) == [again(step) for step in (0, 1, 9, 10, 1000, LAST_STEP)]
+
+
+# Against torch and optax
+
+
+@given(lr=RATES.filter(bool), length=SHORT, low=st.floats(0, 1))
+def test_torch_restarts(lr, length, low):
+    optimizer = sgd(lr)
+    theirs = t.CosineAnnealingWarmRestarts(optimizer, length, eta_min=lr * low)
+    theirs = rates_of(optimizer, theirs, 5 * length + 3)
+    close(L.Cosine(lr, length, end_lr=lr * low).repeat(length)(range(5 * length + 3)), theirs)
+
+
+@given(
+    lr=st.floats(1e-3, 10), share=st.floats(0.01, 1), warmup=SHORT, length=SHORT,
+    times=st.integers(1, 4), factor=st.floats(0.1, 1),
+)  # fmt: skip
+def test_torch_warmup_and_cosine_again_and_again(lr, share, warmup, length, times, factor):
+    """Each repetition is a sequence of PyTorch's own, from a base rate that falls."""
+    theirs = []
+    for k in range(times):
+        optimizer = sgd(lr * factor**k)
+        parts = [t.LinearLR(optimizer, share, 1.0, warmup), t.CosineAnnealingLR(optimizer, length)]
+        sequence = t.SequentialLR(optimizer, parts, [warmup])
+        theirs.extend(rates_of(optimizer, sequence, warmup + length))
+    one = L.Cosine(lr, length).warmup(warmup, start_lr=lr * share)
+    ours = one.repeat(warmup + length, times=times, factor=factor)
+    close(ours(range(len(theirs))), theirs, rtol=1e-9, atol=1e-12)
+    assert ours(len(theirs) + 10**6) == 0.0  # it goes on
+
+
+@given(
+    peak=st.floats(1e-3, 10), share=st.floats(0, 1), warmup=SHORT, length=SHORT,
+    factor=st.floats(0.1, 1), times=st.integers(1, 4), low=st.floats(0, 0.9),
+)  # fmt: skip
+def test_optax_warmup_and_cosine_again_and_again(peak, share, warmup, length, factor, times, low):
+    optax = pytest.importorskip("optax", reason="optax is not installed")
+    cycles = [
+        {
+            "init_value": share * peak * factor**k, "peak_value": peak * factor**k,
+            "warmup_steps": warmup, "decay_steps": warmup + length,
+            "end_value": low * peak * factor**k,
+        }
+        for k in range(times)
+    ]  # fmt: skip
+    theirs = optax.sgdr_schedule(cycles)
+    one = L.Cosine(peak, length, end_lr=low * peak).warmup(warmup, start_lr=share * peak)
+    ours = one.repeat(warmup + length, times=times, factor=factor)
+    steps = [
+        k * (warmup + length) + step
+        for k in range(times)
+        for step in {0, 1, warmup - 1, warmup, warmup + 1, warmup + length - 1}
+        if step < warmup + length
+    ]
+    steps += [times * (warmup + length) + step for step in (0, 1, 1000)]
+    expected = [float(theirs(step)) for step in steps]
+    close(ours(steps), expected, rtol=1e-5, atol=1e-6)  # optax computes in float32
 
 
 @given(lr=RATES.filter(bool), share=st.floats(0.01, 1), warmup=SHORT, length=SHORT)

@@ -122,7 +122,7 @@ def test_a_saved_model_trains_on_in_a_fresh_process(imported, backend, tmp_path)
         assert re.search("(?s)KerasSchedule.*imported", done.stderr)
 
 
-STEPS = ["tests/test_keras_steps.py", "tests/test_keras_callback.py"]
+STEPS = [f"tests/test_keras_{what}.py" for what in ("steps", "callback", "plateau")]
 
 
 @pytest.mark.parametrize(
@@ -136,3 +136,26 @@ def test_on_another_backend(backend, tests):
         env=os.environ | {"KERAS_BACKEND": backend}, cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "name"),
+    [(keras.optimizers.SGD(0.1, momentum=0.5), "momentum"), (keras.optimizers.Adam(0.1), "beta_1")],
+)
+def test_a_momentum_is_compiled_in(optimizer, name):
+    """Why only rates follow a schedule in Keras: what is set later changes nothing."""
+
+    def weights():
+        model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
+        model.set_weights([np.ones((1, 1)), np.zeros(1)])
+        model.compile(type(optimizer).from_config(optimizer.get_config()), "mse")
+        model.fit(np.ones((2, 1)), np.zeros((2, 1)), batch_size=1, verbose=0)
+        yield model.optimizer
+        model.fit(np.ones((2, 1)), np.zeros((2, 1)), batch_size=1, verbose=0)
+        yield model.get_weights()
+
+    plain, changed = weights(), weights()
+    next(plain)
+    setattr(next(changed), name, 0.0)
+    for one, other in zip(next(plain), next(changed), strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -33,7 +33,7 @@ def follow(name, arguments, steps, **tolerance):
 @given(data=st.data())
 def test_torch_step_by_step(name, data):
     arguments = data.draw(native.TORCH[name].arguments)
-    follow(name, arguments, arguments.get("total", 250) if name == "OneCycleLR" else 250)
+    follow(name, arguments, arguments["total"] if name.startswith("OneCycleLR") else 250)
 
 
 LONG = {
@@ -46,7 +46,10 @@ LONG = {
     "CosineAnnealingWarmRestarts": {"first": 10, "mul": 3, "low": 0.0},
     "CyclicLR": {"top": 5.0, "up": 7, "down": 11, "mode": {"mode": "triangular2"}},
     "OneCycleLR": {"total": 10_000, "start": 0.3, "anneal": "cos", "div": 25.0, "last": 1e4},
-}
+    "OneCycleLR in three phases": {
+        "total": 10_000, "start": 0.3, "anneal": "linear", "div": 25.0, "last": 1e4,
+    },
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", LONG)
@@ -55,9 +58,11 @@ def test_torch_for_10_000_steps(name):
     follow(name, {"lr": 0.3} | LONG[name], 10_000, rtol=1e-9, atol=1e-11)
 
 
-def test_one_cycle_goes_on_where_torch_raises():
-    ours = L.OneCycle(1.0, 10, pct_start=0.5)
-    assert ours(10) == ours(LAST_STEP) == ours(9)
+@pytest.mark.parametrize("how", [{}, {"three_phase": True}])
+def test_one_cycle_goes_on_where_torch_raises(how):
+    ours = L.OneCycle(1.0, 10, pct_start=0.4, **how)
+    for cycle in (ours, ours.momentum()):
+        assert cycle(10) == cycle(LAST_STEP) == cycle(9)
 
 
 # Keras and TensorFlow 1

@@ -15,7 +15,7 @@ EVERY = sorted(CLASSES | {L.Plateau}, key=lambda cls: cls.__name__)
 ONE_OF_EACH = {type(example): example for example in [*EXAMPLES, L.Plateau(0.1, patience=3)]}
 # What may be written without its name: rates and the length, and what is composed.
 POSITIONAL = (
-    r"\w+_lr( \w+_lr| \w+_steps| step_size| t_max| milestones)?|schedules? .*|boundaries values"
+    r"\w+_lr( \w+_lr| \w+_steps| step_size| t_max| milestones)?|schedules?( .*)?|boundaries values"
 )
 
 

@@ -3,7 +3,16 @@
 from .. import triton_first  # noqa: F401  # before Keras
 
 # isort: split
+from .plateau import PlateauCallback, plateau
 from .recorder import Recorder
 from .schedules import KerasSchedule, ScheduleCallback, callback, schedule
 
-__all__ = ["KerasSchedule", "Recorder", "ScheduleCallback", "callback", "schedule"]
+__all__ = [
+    "KerasSchedule",
+    "PlateauCallback",
+    "Recorder",
+    "ScheduleCallback",
+    "callback",
+    "plateau",
+    "schedule",
+]

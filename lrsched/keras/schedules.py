@@ -1,6 +1,8 @@
 """Schedules for Keras optimizers."""
 
+from contextvars import ContextVar
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import keras
 
@@ -9,6 +11,11 @@ from ..schedule import Schedule, is_schedule
 from ..value import from_dict
 
 __all__ = ["KerasSchedule", "ScheduleCallback", "callback", "schedule"]
+
+#: What plateaus have left of the rates that a callback sets, by optimizer.
+shares: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+
+_heard: ContextVar[list["KerasSchedule"] | None] = ContextVar("heard", default=None)
 
 
 def schedule(schedule: Schedule) -> "KerasSchedule":
@@ -24,6 +31,10 @@ def schedule(schedule: Schedule) -> "KerasSchedule":
     negative or not finite. A model compiled with it can be saved, and loaded wherever
     ``lrsched.keras`` has been imported; elsewhere Keras says that it does not know
     ``KerasSchedule``. Keras may run on TensorFlow, PyTorch or JAX.
+
+    It is of the rate alone: a Keras optimizer has its momentum, its betas and the like as plain
+    numbers, which the compiled training step keeps as they were when it was compiled. On a
+    PyTorch optimizer they can follow a schedule, see ``lrsched.pytorch.scheduler``.
 
     Args:
         schedule: any schedule, over steps.
@@ -42,23 +53,53 @@ def schedule(schedule: Schedule) -> "KerasSchedule":
 class KerasSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
     """What :func:`schedule` returns: a registered, serialisable ``LearningRateSchedule``."""
 
-    def __init__(self, schedule: Schedule) -> None:
+    def __init__(self, schedule: Schedule, share: float = 1.0) -> None:
         self.schedule = is_schedule("schedule", schedule)
+        # A variable, so that the compiled training step reads it each time.
+        self._share = keras.Variable(1.0, trainable=False, dtype="float64", name="share")
+        self.share = share
+
+    @property
+    def share(self) -> float:
+        """What a plateau has left of the rates, which are multiplied with it: 1 without one."""
+        return float(keras.ops.copy(self._share))
+
+    @share.setter
+    def share(self, share: float) -> None:
+        self._share.assign(float(Real(low=0, largest=1)("share", share)))
 
     def __call__(self, step: Any) -> Any:
+        heard = _heard.get()
+        if heard is not None:
+            heard.append(self)
         if isinstance(step, keras.Variable):  # the optimizer's own count
             step = step.value
-        return keras.ops.convert_to_tensor(self.schedule(step), keras.config.floatx())
+        rate = keras.ops.convert_to_tensor(self.schedule(step), "float64")
+        return keras.ops.cast(rate * self._share.value, keras.config.floatx())
 
     def __repr__(self) -> str:
         return f"lrsched.keras.schedule({self.schedule!r})"
 
+    def __reduce__(self) -> Any:
+        return type(self), (self.schedule, self.share)  # a variable cannot be copied
+
     def get_config(self) -> dict[str, Any]:
-        return {"schedule": self.schedule.to_dict()}
+        return {"schedule": self.schedule.to_dict(), "share": self.share}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "KerasSchedule":
-        return cls(from_dict(config["schedule"]))
+        return cls(from_dict(config["schedule"]), config.get("share", 1.0))
+
+
+def schedules_of(optimizer: Any) -> list[KerasSchedule]:
+    """Those that give an optimizer its rate, which tells nobody whom it asks."""
+    heard: list[KerasSchedule] = []
+    token = _heard.set(heard)
+    try:
+        _ = optimizer.learning_rate
+    finally:
+        _heard.reset(token)
+    return heard
 
 
 def callback(schedule: Schedule, per: str = "epoch") -> "ScheduleCallback":
@@ -70,7 +111,8 @@ def callback(schedule: Schedule, per: str = "epoch") -> "ScheduleCallback":
 
     Of two callbacks that set the rate at the same moment, as ``LearningRateScheduler`` does
     before each epoch, the later one in the list wins. ``ReduceLROnPlateau`` has no effect
-    beside this callback, which sets the rate anew before the next epoch or batch.
+    beside this callback, which sets the rate anew before the next epoch or batch; that of
+    :func:`plateau` has, wherever it stands in the list.
 
     Args:
         schedule: any schedule, over epochs or over batches.
@@ -140,7 +182,8 @@ class ScheduleCallback(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _set(self, step: int) -> None:
         rate = Real(low=0)(f"the rate of {self.schedule!r} at step {step}", self.schedule(step))
-        self._optimizer().learning_rate = float(rate)
+        optimizer = self._optimizer()
+        optimizer.learning_rate = float(rate) * shares.get(optimizer, 1.0)
         self._recorded = False
 
     def _optimizer(self) -> Any:

@@ -3,8 +3,17 @@
 from .. import triton_first  # noqa: F401  # before PyTorch
 
 # isort: split
+from .plateau import PlateauLR, plateau
 from .rates import set_rate
 from .recorder import Recorder, record
 from .scheduler import ScheduleLR, scheduler
 
-__all__ = ["Recorder", "ScheduleLR", "record", "scheduler", "set_rate"]
+__all__ = [
+    "PlateauLR",
+    "Recorder",
+    "ScheduleLR",
+    "plateau",
+    "record",
+    "scheduler",
+    "set_rate",
+]

@@ -1,7 +1,7 @@
-"""Rates as PyTorch optimizers hold them: written, checked and read."""
+"""Rates, and other numbers, as PyTorch optimizers hold them: written, checked and read."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,9 +9,44 @@ from torch.optim import Optimizer
 
 from ..arguments import Real, number
 
-__all__ = ["RATE", "check_tensors", "checked", "current", "separate", "set_rate", "write"]
+__all__ = [
+    "LR",
+    "RATE",
+    "Entry",
+    "check_tensors",
+    "checked",
+    "current",
+    "held",
+    "separate",
+    "set_rate",
+    "write",
+]
 
 RATE = Real(low=0, largest=math.inf)
+
+
+class Entry(NamedTuple):
+    """Where parameter groups hold a number: under a key or, as Adam's betas, within a tuple."""
+
+    key: str
+    item: int | None = None
+
+    def __str__(self) -> str:
+        return self.key if self.item is None else f"{self.key}[{self.item}]"
+
+    def of(self, group: dict[str, Any]) -> Any:
+        value, item = group[self.key], self.item
+        return value if item is None else value[item]
+
+    def put(self, group: dict[str, Any], value: Any) -> None:
+        key, item = self
+        if item is not None:
+            items = group[key]
+            value = (*items[:item], value, *items[item + 1 :])
+        group[key] = value
+
+
+LR = Entry("lr")
 
 
 def set_rate(optimizer: Optimizer, rate: Any) -> None:
@@ -28,52 +63,72 @@ def set_rate(optimizer: Optimizer, rate: Any) -> None:
     write(groups, [checked("rate", rate)] * len(groups))
 
 
-def checked(name: str, rate: Any) -> float:
-    """A rate as a float, of whatever holds one finite number of at least 0."""
-    return float(RATE(name, number(name, rate, RATE.wanted)))
+def checked(name: str, rate: Any, range: Real = RATE) -> float:
+    """A rate as a float, of whatever holds one finite number of at least 0, or of a range."""
+    return float(range(name, number(name, rate, range.wanted)))
 
 
-def write(groups: list[dict[str, Any]], rates: list[float], apart: bool = False) -> None:
-    """Set the rates of parameter groups; with ``apart``, none shares its tensor with another."""
-    check_tensors(groups, rates)
+def write(
+    groups: list[dict[str, Any]], rates: list[float], apart: bool = False, entry: Entry = LR
+) -> list[Any]:
+    """Set the rates of parameter groups; with ``apart``, none shares its tensor with another.
+
+    Returns them as the groups hold them then.
+    """
+    if not check_tensors(groups, rates, entry):
+        for group, rate in zip(groups, rates, strict=True):
+            entry.put(group, rate)
+        return rates
     if apart:
-        separate(groups)
+        separate(groups, entry)
     with torch.inference_mode():  # which can write any tensor, one that requires a gradient too
         for group, rate in zip(groups, rates, strict=True):
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)
+            value = entry.of(group)
+            if isinstance(value, Tensor):
+                value.fill_(rate)
             else:
-                group["lr"] = rate
+                entry.put(group, rate)
+    return held(groups, entry)
 
 
-def check_tensors(groups: list[dict[str, Any]], rates: list[float]) -> None:
-    """Refuse a tensor that cannot hold the rate of its group."""
+def check_tensors(groups: list[dict[str, Any]], rates: list[float], entry: Entry = LR) -> bool:
+    """Whether any rate is held as a tensor. One that cannot hold that of its group is refused."""
+    tensors = False
     for group, rate in zip(groups, rates, strict=True):
-        lr = group["lr"]
+        lr = entry.of(group)
         if not isinstance(lr, Tensor):
             continue
+        tensors = True
+        kind = "rate" if entry is LR else "value"
         usable = lr.is_floating_point() and lr.layout == torch.strided and not lr.is_meta
         if not usable or lr.numel() != 1:
             raise TypeError(
-                "optimizer: an 'lr' that is a tensor must be a dense floating-point tensor of "
-                f"one element, to hold the rate {rate!r}, got {lr!r}"
+                f"optimizer: an '{entry}' that is a tensor must be a dense floating-point tensor "
+                f"of one element, to hold the {kind} {rate!r}, got {lr!r}"
             )
         if rate > torch.finfo(lr.dtype).max:
             raise ValueError(
-                f"optimizer: an 'lr' that is a tensor must be able to hold the rate {rate!r}, "
-                f"got one of {lr.dtype}, which ends at {torch.finfo(lr.dtype).max:g}"
+                f"optimizer: an '{entry}' that is a tensor must be able to hold the {kind} "
+                f"{rate!r}, got one of {lr.dtype}, which ends at {torch.finfo(lr.dtype).max:g}"
             )
+    return tensors
 
 
-def separate(groups: list[dict[str, Any]]) -> None:
+def separate(groups: list[dict[str, Any]], entry: Entry = LR) -> None:
     """Give groups that share a tensor, or its memory, one each."""
     taken = set()
     for group in groups:
-        lr = group["lr"]
+        lr = entry.of(group)
         if isinstance(lr, Tensor):
             if lr.data_ptr() in taken:
-                group["lr"] = current(lr).requires_grad_(lr.requires_grad)
-            taken.add(group["lr"].data_ptr())
+                lr = current(lr).requires_grad_(lr.requires_grad)
+                entry.put(group, lr)
+            taken.add(lr.data_ptr())
+
+
+def held(groups: list[dict[str, Any]], entry: Entry = LR) -> list[Any]:
+    """The rates that groups have now."""
+    return [current(entry.of(group)) for group in groups]
 
 
 def current(lr: Any) -> Any:

@@ -1,11 +1,10 @@
 """Schedules for PyTorch optimizers."""
 
+import copy
 import functools
 import inspect
 from collections.abc import Sequence
-from math import inf
-from operator import mul
-from typing import Any, cast
+from typing import Any
 from weakref import WeakMethod, WeakValueDictionary
 
 import torch
@@ -13,12 +12,14 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from ..arguments import OrNone, Several, Whole
-from ..compositions import Scaled
-from ..namespaces import LAST_STEP, NUMBERS
-from ..schedule import Schedule, is_schedule
-from ..value import from_dict
-from .rates import RATE, check_tensors, checked, current, separate, write
+from ..arguments import Whole
+from ..namespaces import LAST_STEP
+from ..plateau import Plateau
+from ..schedule import Schedule
+from .entries import Others, Plan, carry_out, held_in
+from .plateau import Plateaus
+from .rates import check_tensors, current, held, separate, write
+from .schedules import PerGroup
 
 __all__ = ["ScheduleLR", "scheduler"]
 
@@ -27,6 +28,9 @@ def scheduler(
     optimizer: Optimizer,
     schedule: Schedule | Sequence[Schedule],
     last_epoch: int = -1,
+    *,
+    plateau: Plateau | Sequence[Plateau] | None = None,
+    **others: Schedule | Sequence[Schedule],
 ) -> "ScheduleLR":
     """A PyTorch scheduler that sets the optimizer's rates by a schedule.
 
@@ -42,12 +46,24 @@ def scheduler(
             get its rate as they are added; or a list with one schedule per group.
         last_epoch: the last step that was done, -1 for none: with 99 the training goes on
             at the rate of step 100. Not needed with ``load_state_dict``.
+        plateau: what lowers the rates where a metric gets no better: they are those of the
+            schedule times its ``share``. Give each new value of the metric to ``update()``. A
+            list has one for each group, say with a ``min_lr`` of its own. The scheduler goes
+            on from the state that a plateau has, and leaves it as it is.
+        others: schedules for other numbers of the parameter groups, by name:
+            ``weight_decay=``, ``momentum=``, ``eps=``, ``alpha=`` or whatever the optimizer
+            has; ``beta1=`` and ``beta2=`` for the items of Adam's ``betas``, of which
+            ``momentum=`` means the first, as in PyTorch's ``OneCycleLR``. Each is one
+            schedule or a list with one per group, as the rate's. (``RMSprop`` decides at its
+            first update whether it has a momentum: let that not begin at 0.)
 
     Raises:
-        TypeError: an argument of the wrong kind, or a rate held as a tensor that is not of
-            floating-point numbers, has several, or has no memory.
+        TypeError: an argument of the wrong kind, a name that is none of the optimizer's
+            numbers, or a rate held as a tensor that is not of floating-point numbers, has
+            several, or has no memory.
         ValueError: a list whose length is not the number of groups, a ``last_epoch`` below
-            -1, or a rate beyond the largest number of the tensor that is to hold it.
+            -1, a rate beyond the largest number of the tensor that is to hold it, or another
+            number out of the range that PyTorch's optimizers ask for: a beta of 1 and more.
 
         Later calls raise the same, and for a schedule of your own also where its rate is not
         a finite number of at least 0. A call that fails changes nothing.
@@ -61,15 +77,33 @@ def scheduler(
     ...     scheduler.step()
     >>> scheduler.get_last_lr()
     [0.05]
+
+    One cycle of the rate and of the momentum against it, as ``OneCycleLR``:
+
+    >>> cycle = lrsched.OneCycle(0.3, total_steps=25)
+    >>> optimizer = torch.optim.SGD(model.parameters(), momentum=0.9)
+    >>> scheduler = lrsched.pytorch.scheduler(optimizer, cycle, momentum=cycle.momentum())
+    >>> optimizer.param_groups[0]["momentum"]
+    0.95
+
+    A plateau on top of a schedule:
+
+    >>> halves = lrsched.Plateau(factor=0.5, patience=0)
+    >>> scheduler = lrsched.pytorch.scheduler(optimizer, lrsched.Constant(0.1), plateau=halves)
+    >>> for loss in (1.0, 0.9, 0.9):
+    ...     scheduler.update(loss)
+    >>> scheduler.get_last_lr()
+    [0.05]
     """
-    return ScheduleLR(optimizer, schedule, last_epoch)
+    return ScheduleLR(optimizer, schedule, last_epoch, plateau=plateau, **others)
 
 
 class ScheduleLR(LRScheduler):
     """What :func:`scheduler` returns: a ``torch.optim.lr_scheduler.LRScheduler``.
 
-    Each rate is computed from the step alone, so nothing drifts and resuming is exact.
-    ``state_dict()`` holds plain values: the steps done and the schedules, as a check.
+    Each rate is computed from the step alone (and from the plateau, if there is one), so
+    nothing drifts and resuming is exact. ``state_dict()`` holds plain values: the steps done,
+    the state of the plateau, and the schedules, as a check.
     """
 
     def __init__(
@@ -77,22 +111,22 @@ class ScheduleLR(LRScheduler):
         optimizer: Optimizer,
         schedule: Schedule | Sequence[Schedule],
         last_epoch: int = -1,
+        *,
+        plateau: Plateau | Sequence[Plateau] | None = None,
+        **others: Schedule | Sequence[Schedule],
     ) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"optimizer must be a torch.optim.Optimizer, got {optimizer!r}")
         last_epoch = Whole(-1, LAST_STEP - 1)("last_epoch", last_epoch)
-        if isinstance(schedule, Schedule):
-            self.schedule: Schedules = schedule
-        elif isinstance(schedule, list | tuple) and all(isinstance(s, Schedule) for s in schedule):
-            self.schedule = tuple(schedule)
-        else:
-            raise TypeError(
-                "schedule must be a schedule or a list with one for each parameter group, "
-                f"got {schedule!r}"
-            )
-        self._shared = _shared(self.schedule)
+        self._schedules = PerGroup("schedule", schedule)
+        self._plateaus = None if plateau is None else Plateaus(plateau)
+        self._others = Others(optimizer, others)
+        self.schedule = self._schedules.schedule
+        self._more = plateau is not None or bool(others)
+        #: Whether one rate is that of all groups, also of those added later.
+        self._shared = self._schedules.shared and not (self._plateaus and not self._plateaus.shared)
         self.optimizer = optimizer
-        check_tensors(optimizer.param_groups, self._rates(last_epoch + 1))
+        self._check(last_epoch + 1)
         new = [group for group in optimizer.param_groups if "initial_lr" not in group]
         try:
             for group in new:
@@ -109,33 +143,34 @@ class ScheduleLR(LRScheduler):
         self.__dict__.update(state)
         _follow(self)
 
+    @property
+    def plateaus(self) -> tuple[Plateau, ...]:
+        """The plateaus as they are now: none, one for all groups, or one for each."""
+        return () if self._plateaus is None else self._plateaus.of
+
     def _rates(self, step: int) -> list[float]:
         """The rate of each parameter group at a step."""
-        groups = len(self.optimizer.param_groups)
-        distinct, which, factors = self._shared
-        if which is not None and len(which) != groups:
-            raise ValueError(
-                f"schedule must be one schedule or a list of {groups}, one for each parameter "
-                f"group of the optimizer, got {len(which)}"
-            )
-        t = float(step) if step > 0 else 0.0  # SequentialLR has one wait at step -1
-        each = [schedule.rate(NUMBERS, t) for schedule in distinct]
-        for rate in each:
-            if type(rate) is not float or not 0.0 <= rate < inf:
-                names = (f"the rate of {schedule!r} at step {step}" for schedule in distinct)
-                each = list(map(checked, names, each))
-                break
-        if which is None:
-            return each * groups
-        rates = each * groups if len(each) == 1 else [each[index] for index in which]
-        products = list(map(mul, rates, factors))
-        if inf in products:
-            return [item.rate(NUMBERS, t) for item in cast(tuple[Schedule, ...], self.schedule)]
-        return products
+        return self._lowered(self._schedules.at(step, len(self.optimizer.param_groups)))
+
+    def _lowered(self, rates: list[float]) -> list[float]:
+        return rates if self._plateaus is None else self._plateaus.shares_of(rates)
+
+    def _check(self, step: int) -> list[Plan]:
+        """What there is to set beside the rates at a step, if all of it can be set."""
+        groups = self.optimizer.param_groups
+        check_tensors(groups, self._rates(step))
+        return self._others.plans(step, groups)
 
     def get_lr(self) -> list[float | Tensor]:
-        """The rate of each parameter group at the present step."""
-        return [*self._rates(self.last_epoch)]
+        """The rate of each parameter group at the present step.
+
+        As with PyTorch's schedulers that cycle the momentum, this sets the other numbers that
+        are on a schedule.
+        """
+        rates = self._rates(self.last_epoch)
+        groups = self.optimizer.param_groups
+        carry_out(self._others.plans(self.last_epoch, groups), groups)
+        return [*rates]
 
     def get_last_lr(self) -> list[float | Tensor]:
         """The rate of each parameter group that this scheduler set last, as a float.
@@ -154,8 +189,8 @@ class ScheduleLR(LRScheduler):
         if epoch is not None:
             epoch = Whole(high=LAST_STEP)("epoch", epoch)
         groups = self.optimizer.param_groups
-        check_tensors(groups, self._rates(self.last_epoch + 1 if epoch is None else epoch))
-        if self._shared[1] is not None:
+        self._check(self.last_epoch + 1 if epoch is None else epoch)
+        if not self._shared:
             separate(groups)
         counts = self.last_epoch, self._step_count
         try:
@@ -164,45 +199,79 @@ class ScheduleLR(LRScheduler):
         except BaseException:  # a warning that is an error
             self.last_epoch, self._step_count = counts
             raise
-        self._last_lr = [current(group["lr"]) for group in groups]
+        self._last_lr = held(groups)
 
-    def _go_to(self, step: int) -> None:
-        """Set the rates of a step, faster than PyTorch's own ``step()``."""
-        rates: list[Any] = self._rates(step)
+    def update(self, metric: Any) -> None:
+        """Tell the plateau the newest value of its metric, and set the rates by its share.
+
+        They are set at once where they are this scheduler's; where another has set the rates
+        since, as inside ``SequentialLR`` when it is another's turn, from the next step on.
+
+        Raises TypeError for a scheduler without a plateau, or a metric that is no number (a
+        tensor of one element is one).
+        """
+        if self._plateaus is None:
+            raise TypeError("update() needs a scheduler that was made with plateau=Plateau(...)")
         groups = self.optimizer.param_groups
+        before, self._plateaus = self._plateaus, copy.deepcopy(self._plateaus)
+        try:
+            self._plateaus.update(metric)
+            if self.last_epoch >= 0 and held(groups) == self._last_lr:
+                self._last_lr = write(groups, self._rates(self.last_epoch), not self._shared)
+        except BaseException:
+            self._plateaus = before
+            raise
+
+    def _go_to(self, step: int, planned: list[Plan] | None = None) -> None:
+        """Set the rates of a step, faster than PyTorch's own ``step()``."""
+        groups = self.optimizer.param_groups
+        rates: list[Any] = self._schedules.at(step, len(groups))
+        if self._more:
+            rates = self._lowered(rates)
+            planned = planned or self._others.plans(step, groups)
         for group in groups:
             if type(group["lr"]) is not float:
-                write(groups, rates, apart=self._shared[1] is not None)
-                rates = [current(group["lr"]) for group in groups]
+                rates = write(groups, rates, not self._shared)
                 break
         else:
             for group, rate in zip(groups, rates):  # noqa: B905 they are as many
                 group["lr"] = rate
+        if planned:
+            carry_out(planned, groups)
         self._last_lr = rates
         self.last_epoch = step
 
     def _join(self) -> None:
         """Give the group that was added last its rate. A list of schedules has none for it."""
-        if isinstance(self.schedule, Schedule) and self.last_epoch >= 0:
-            group = self.optimizer.param_groups[-1]
+        if self.last_epoch < 0:
+            return
+        groups = self.optimizer.param_groups
+        planned = self._others.plans_of_last(self.last_epoch, groups)
+        if self._shared:
+            group = groups[-1]
             initial = current(group["lr"])
-            write([group], self._rates(self.last_epoch)[-1:])
+            now = write([group], self._rates(self.last_epoch)[-1:])
             group.setdefault("initial_lr", initial)
-            self._last_lr = [*self._last_lr, current(group["lr"])]
+            self._last_lr = [*self._last_lr, *now]
+        carry_out(planned, groups[-1:], added=True)
 
     def state_dict(self) -> dict[str, Any]:
-        """The steps done and the schedules, as plain values.
+        """The steps done, the schedules and the plateau, as plain values.
 
         ``held`` is None, or the rates that the optimizer has where they are not this
-        scheduler's: inside ``SequentialLR`` while it is another's turn, or set by hand.
+        scheduler's: inside ``SequentialLR`` while it is another's turn, or set by hand. So it
+        is for each of the ``others``.
         """
-        held = [current(group["lr"]) for group in self.optimizer.param_groups]
+        groups = self.optimizer.param_groups
+        now = held(groups)
         return {
             "last_epoch": self.last_epoch,
             "_step_count": self._step_count,
             "_last_lr": self.get_last_lr(),
-            "held": None if held == self._last_lr else [float(lr) for lr in held],
-            "schedule": _described(self.schedule),
+            "held": None if now == self._last_lr else [float(lr) for lr in now],
+            "schedule": self._schedules.described(),
+            "plateau": None if self._plateaus is None else self._plateaus.state_dict(),
+            "others": self._others.state_dict(groups),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -220,28 +289,21 @@ class ScheduleLR(LRScheduler):
         # SequentialLR has a scheduler whose turn is yet to come wait at step -1.
         step = Whole(-1, LAST_STEP)("state_dict['last_epoch']", state_dict["last_epoch"])
         count = Whole()("state_dict['_step_count']", state_dict["_step_count"])
-        held = OrNone(Several(RATE))("state_dict['held']", state_dict["held"])
-        try:
-            saved = _restored(state_dict["schedule"])
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"state_dict['schedule']: {error}") from error
-        if _described(saved) != _described(self.schedule):
-            raise ValueError(
-                f"state_dict is of the schedule {saved!r}, but this scheduler has "
-                f"{self.schedule!r}; to go on with another schedule, make the scheduler with "
-                f"last_epoch={step - 1}"
-            )
         groups = self.optimizer.param_groups
-        if held is not None:
-            if len(held) != len(groups):
-                raise ValueError(
-                    f"state_dict['held'] must be None or {len(groups)} rates, one for each "
-                    f"parameter group of the optimizer, got {len(held)}"
-                )
-            check_tensors(groups, held)
-        self._go_to(step)
-        if held is not None:
-            write(groups, held)
+        other = held_in(state_dict, "state_dict", len(groups))
+        self._schedules.expect("state_dict['schedule']", state_dict["schedule"], step)
+        plateaus = Plateaus.restored(self._plateaus, state_dict["plateau"])
+        planned = self._others.plans_in(state_dict["others"], step, groups)
+        if other is not None:
+            check_tensors(groups, other)
+        before, self._plateaus = self._plateaus, plateaus
+        try:
+            self._go_to(step, planned)
+        except BaseException:
+            self._plateaus = before
+            raise
+        if other is not None:
+            write(groups, other)
         self._step_count = count
 
 
@@ -271,50 +333,3 @@ def _follow(scheduler: ScheduleLR) -> None:
         add_param_group.followers = followers  # type: ignore[attr-defined]
         optimizer.add_param_group = add_param_group  # type: ignore[method-assign]
     followers[id(scheduler)] = scheduler
-
-
-Schedules = Schedule | tuple[Schedule, ...]
-
-
-def _described(schedule: Schedules) -> Any:
-    if isinstance(schedule, Schedule):
-        return schedule.to_dict()
-    return [item.to_dict() for item in schedule]
-
-
-def _restored(described: Any) -> Schedules:
-    if isinstance(described, list | tuple):
-        return tuple(is_schedule("schedule", from_dict(item)) for item in described)
-    return is_schedule("schedule", from_dict(described))
-
-
-Shared = tuple[list[Schedule], list[int] | None, list[float]]
-
-
-def _shared(schedule: Schedules) -> Shared:
-    """The distinct schedules to compute, and for each group which of them and times what.
-
-    Groups whose schedules are equal, or the same but for ``* factor``, share one computation.
-    """
-    if isinstance(schedule, Schedule):
-        return [schedule], None, []
-    distinct: list[Schedule] = []
-    index: dict[Any, int] = {}
-    which, factors = [], []
-    for item in schedule:
-        inner, factor = (item.schedule, item.factor) if isinstance(item, Scaled) else (item, 1.0)
-        key = _key(inner)
-        if key not in index:
-            index[key] = len(distinct)
-            distinct.append(inner)
-        which.append(index[key])
-        factors.append(factor)
-    return distinct, which, factors
-
-
-def _key(schedule: Schedule) -> Any:
-    try:
-        hash(schedule)
-    except TypeError:  # a schedule of one's own that holds an array
-        return id(schedule)
-    return schedule
