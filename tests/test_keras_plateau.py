@@ -19,7 +19,7 @@ from keras.optimizers import SGD, LossScaleOptimizer, MultiOptimizer, OptimizerM
 
 import lrsched as L
 import lrsched.keras
-from keras_training import LINE, Killed, Training, at, kill
+from keras_training import LINE, At, Killed, Training, kill
 
 # Keras 3.15 asks its variables for arrays in a way that NumPy 2 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -231,7 +231,7 @@ def test_backup_and_restore(by, place, frequency, epoch, tmp_path):
         training.fit(2, epochs=6, first=callbacks if place == "first" else callbacks[::-1])
 
     killed, again = Training(by), Training(by)
-    killed.falls = at(7, kill)
+    killed.falls = At(7, kill)
     with pytest.raises(Killed):
         fit(killed)
     assert sorted(json.loads(file.read_text())["epochs"]) == ["1", "2"]
@@ -249,7 +249,7 @@ def test_a_backup_of_something_else(tmp_path):
     file = tmp_path / "plateau.json"
     training = Training("schedule")
     with pytest.raises(Killed):
-        training.fit(2, epochs=4, first=[plateau(backup=file)], last=[at(5, kill)])
+        training.fit(2, epochs=4, first=[plateau(backup=file)], last=[At(5, kill)])
     text = file.read_text()
     for callback, epoch in (
         (plateau(backup=file), 7),
@@ -339,7 +339,7 @@ def test_on_jax_a_schedule_in_the_optimizer_is_refused():
     """There the compiled step would keep the rates as they were."""
     pytest.importorskip("jax", reason="JAX is not installed")
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", ON_JAX], capture_output=True, text=True,
+        [sys.executable, "-c", ON_JAX], capture_output=True, text=True,
         env=os.environ | {"KERAS_BACKEND": "jax"},
     )  # fmt: skip
     assert done.stdout.startswith("0.125 0.1"), done.stderr

@@ -55,18 +55,25 @@ class KerasSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: i
 
     def __init__(self, schedule: Schedule, share: float = 1.0) -> None:
         self.schedule = is_schedule("schedule", schedule)
-        # A variable, so that the compiled training step reads it each time.
-        self._share = keras.Variable(1.0, trainable=False, dtype="float64", name="share")
+        self._share: Any = 1.0
+        if keras.config.backend() != "jax":  # there a compiled step keeps what it was compiled with
+            # A variable, so that the compiled training step reads it each time.
+            self._share = keras.Variable(1.0, trainable=False, dtype="float64", name="share")
         self.share = share
 
     @property
     def share(self) -> float:
         """What a plateau has left of the rates, which are multiplied with it: 1 without one."""
-        return float(keras.ops.copy(self._share))
+        held = self._share
+        return held if isinstance(held, float) else float(keras.ops.copy(held))
 
     @share.setter
     def share(self, share: float) -> None:
-        self._share.assign(float(Real(low=0, largest=1)("share", share)))
+        checked = float(Real(low=0, largest=1)("share", share))
+        if isinstance(self._share, float):
+            self._share = checked
+        else:
+            self._share.assign(checked)
 
     def __call__(self, step: Any) -> Any:
         heard = _heard.get()
@@ -74,8 +81,11 @@ class KerasSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: i
             heard.append(self)
         if isinstance(step, keras.Variable):  # the optimizer's own count
             step = step.value
-        rate = keras.ops.convert_to_tensor(self.schedule(step), "float64")
-        return keras.ops.cast(rate * self._share.value, keras.config.floatx())
+        if isinstance(self._share, float):
+            rate = self.schedule(step) * self._share
+        else:
+            rate = keras.ops.convert_to_tensor(self.schedule(step), "float64") * self._share.value
+        return keras.ops.cast(rate, keras.config.floatx())
 
     def __repr__(self) -> str:
         return f"lrsched.keras.schedule({self.schedule!r})"

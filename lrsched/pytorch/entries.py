@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from ..arguments import OrNone, Real, Several
-from ..namespaces import is_real
+from ..reals import is_real
 from .rates import RATE, Entry, check_tensors, held, write
 from .schedules import PerGroup
 
