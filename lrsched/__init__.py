@@ -21,11 +21,13 @@ from .decays import (
     Polynomial,
     Power,
 )
+from .diagnosis import Diagnosis, diagnose
 from .noise import NoisyLinearCosine
 from .piecewise import Constant, MultiStep, PiecewiseConstant, StepDecay
 from .plateau import Plateau
 from .schedule import Schedule
 from .sequence import Sequence
+from .text import from_text
 from .value import from_dict
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "CosineRestarts",
     "CycleMomentum",
     "Cyclical",
+    "Diagnosis",
     "Exponential",
     "Factor",
     "InverseTime",
@@ -57,7 +60,9 @@ __all__ = [
     "StepDecay",
     "Warmup",
     "WarmupStableDecay",
+    "diagnose",
     "from_dict",
+    "from_text",
 ]
 
 # Submodules for users; of these, the ones that load a framework are there once imported.

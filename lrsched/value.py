@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar, get_origin
 
 from .arguments import Check, check_fields, check_of, plain_type
 
-__all__ = ["Value", "from_dict", "made", "tells_keywords"]
+__all__ = ["Value", "classes_called", "from_dict", "made", "tells_keywords"]
 
 Call = TypeVar("Call", bound=Callable[..., Any])
 
@@ -168,6 +168,13 @@ def _class_named(name: Any) -> type[Value]:
     if module in sys.modules:
         raise ValueError(f"from_dict(): the module {module} defines no schedule {qualname}")
     raise ValueError(f"from_dict(): import {module} first, which defines {qualname}")
+
+
+def classes_called(name: str) -> list[type[Value]]:
+    """The classes that have this name: ours, or those of one's own."""
+    if name in _registry:
+        return [_registry[name]]
+    return [cls for cls in _registry.values() if cls.__name__ == name]
 
 
 def made(name: str, *args: Any, **kwargs: Any) -> Any:
