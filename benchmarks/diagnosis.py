@@ -36,8 +36,8 @@ def runs() -> dict[str, np.ndarray]:
         "restarted 1,999 times": PLAN(t % 50),
         "skipped, 1 of 20": PLAN(np.maximum(t - skipped, 0)),
         "skipped, 1 of 2": PLAN(np.maximum(t - np.cumsum(random.random(UPDATES) < 0.5), 0)),
-        "jumped back": PLAN(t - 20 * (t > half)),
-        "jumped, once an epoch": PLAN(t + t // 390),
+        "went back": PLAN(t - 20 * (t > half)),
+        "went on, once an epoch": PLAN(t + t // 390),
         "unexplained": PLAN(t) * random.random(UPDATES),
     }
 

@@ -2,13 +2,15 @@
 
 import dataclasses
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .namespaces import LAST_STEP, is_real, real_array, to_float
+from .namespaces import LAST_STEP
+from .reals import is_real, real_array, to_float
 from .schedule import Schedule
 from .value import Value
 
@@ -29,7 +31,7 @@ SMALLEST = 2.0**-24  # of float16, whose rates are multiples of it
 
 def read_rates(rates: Any) -> Floats:
     """Rates as [updates] or [updates, groups]; an error names the first that is none."""
-    table = real_array("rates", rates).astype(np.float64)
+    table = real_array("rates", _in_history(rates)).astype(np.float64)
     if table.ndim not in (1, 2):
         raise ValueError(
             f"rates must be of shape [updates] or [updates, groups], got {list(table.shape)}"
@@ -44,6 +46,18 @@ def read_rates(rates: Any) -> Floats:
         later = "; give a group that was added later by itself, with steps" * (table.ndim > 1)
         raise ValueError(f"rates[{place}] must be a finite number of at least 0, got {rate}{later}")
     return np.maximum(table, 0.0)
+
+
+def _in_history(rates: Any) -> Any:
+    """The rates in what Keras's ``fit`` returns, or in its dict."""
+    logs = getattr(rates, "history", rates)
+    if not isinstance(logs, Mapping):
+        return rates
+    if "learning_rate" not in logs:
+        raise ValueError(
+            f"rates must have 'learning_rate' among the columns of a history, got {', '.join(logs)}"
+        )
+    return logs["learning_rate"]
 
 
 def precision(rates: Any) -> float:

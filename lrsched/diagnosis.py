@@ -40,9 +40,9 @@ class Diagnosis(Explanation):
       of ``places`` on, of which ``at`` is the first;
     - "skipped": :math:`f(t - s)`, where :math:`s` of the updates until then, ``steps`` in all,
       had no step of the schedule. Where the rate first shows it stands in ``places``;
-    - "jumped": :math:`f(t)` before update ``at``, then :math:`f(t + j k)`, where :math:`j` of
-      the ``places`` have been reached and :math:`k` = ``steps``, below 0 if it went back;
-    - "unexplained": anything else.
+    - "unexplained": anything else. Where the schedule went on at another step from update ``at``
+      on, :math:`f(t + j k)`, where :math:`j` of the ``places`` have been reached and :math:`k` =
+      ``steps``, below 0 if it went back, these numbers and the sentence say so.
 
     Attributes:
         fault: one of these.
@@ -157,8 +157,8 @@ def diagnose(
 
     The simplest explanation of all rates wins. In this order: "none"; "constant"; those with
     one number, "early", "late" after a start at the first rate, "slow", "fast", "scaled"; those
-    that begin right, "stopped", "restarted"; "skipped"; "late" after other rates; "jumped"; else
-    it is "unexplained". Those of one rank that fit alike are all named, the first of them as the
+    that begin right, "stopped", "restarted"; "skipped"; "late" after other rates; else it is
+    "unexplained". Those of one rank that fit alike are all named, the first of them as the
     ``fault``, the others as ``alternatives``: a periodic schedule can be early by one step or by
     a period more, an exponential decay early or scaled.
 
@@ -174,8 +174,9 @@ def diagnose(
     Args:
         rates: the rates that the updates used, in order: [updates], or [updates, groups] for
             several parameter groups. What :func:`lrsched.pytorch.record` or
-            :class:`lrsched.keras.Recorder` recorded, ``history.history["learning_rate"]`` of
-            Keras beside a schedule over epochs, a column of a log. Any array, list or tensor.
+            :class:`lrsched.keras.Recorder` recorded, or a column of a log: any array, list or
+            tensor. Or what Keras's ``fit`` returned, whose ``learning_rate`` is that of each epoch,
+            beside a schedule over epochs.
         schedule: what was planned, over updates. For several groups one for each, or one for all:
             groups that are it times a number are then no fault, if one of them is it; the number
             is the ``factor`` of the group's diagnosis.

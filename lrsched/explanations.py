@@ -251,7 +251,7 @@ def _late_start(applied: Applied) -> Iterator[Explanation]:
 
 
 def _jumped(applied: Applied) -> Iterator[Explanation]:
-    """To another step, and by as many steps again at other places."""
+    """No fault of those named: the schedule went on at another step, and perhaps so again."""
     first = int(np.argmin(applied.right))
     if not first:
         return
@@ -259,7 +259,7 @@ def _jumped(applied: Applied) -> Iterator[Explanation]:
         moves = _segments(applied, functools.partial(_again, move))
         if moves and len(applied.rates) - np.searchsorted(applied.steps, moves[-1][0]) >= ENOUGH:
             places = tuple(step for step, _ in moves)
-            yield Explanation("jumped", steps=move, at=places[0], places=places)
+            yield Explanation("unexplained", steps=move, at=places[0], places=places)
             return
 
 

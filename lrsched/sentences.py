@@ -16,7 +16,7 @@ def explained(found: Explanation, steps_per_epoch: int | None, last: int) -> str
     if found.fault == "restarted":
         times = f"{len(found.places)} times, " if len(found.places) > 1 else ""
         return f"the schedule began again from its first rate {times}at {_updates(found)}"
-    if found.fault == "jumped":
+    if found.fault == "unexplained" and found.places:
         way = "ahead" if k > 0 else "back"
         return f"the schedule went {counted(abs(k), 'step')} {way} at {_updates(found)}"
     return {
@@ -47,8 +47,6 @@ ADVICE = {
     "again in a second call.",
     "skipped": "Step the scheduler after each update, also where the loop goes on early.",
     "scaled": "Is there a second scheduler, or another base rate?",
-    "jumped": "Save and load the scheduler's state with that of the model, and step it at one "
-    "place only.",
     "unexplained": "Does something else set the rate, too?",
 }
 
@@ -57,6 +55,8 @@ def advised(found: Explanation) -> str:
     """What to change, as a sentence."""
     if found.fault == "early" and found.steps == 1:
         return "Call scheduler.step() after optimizer.step(), not before it."
+    if found.fault == "unexplained" and found.places:
+        return "Save and load the scheduler's state with that of the model; step it at one place."
     return ADVICE[found.fault]
 
 

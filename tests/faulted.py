@@ -8,7 +8,7 @@ from drawn import EXAMPLES, SCHEDULES
 
 ORDER = [
     ("none",), ("constant",), ("early", "late", "slow", "fast", "scaled", "restarted", "skipped"),
-    ("stopped", "restarted"), ("skipped",), ("late",), ("jumped",), ("unexplained",),
+    ("stopped", "restarted"), ("skipped",), ("late",), ("unexplained",),
 ]  # fmt: skip
 
 COUNTS = st.integers(1, 40)
@@ -28,7 +28,7 @@ FAULTS = {
     "stopped": st.fixed_dictionaries({"at": st.integers(1, 150)}),
     "restarted": st.fixed_dictionaries({"places": PLACES}),
     "skipped": st.fixed_dictionaries({"places": ALL}),
-    "jumped": st.fixed_dictionaries({"steps": st.integers(1, 30), "places": PLACES}),
+    "unexplained": st.fixed_dictionaries({"steps": st.integers(1, 30), "places": PLACES}),
 }
 DRAWN = st.sampled_from(EXAMPLES) | SCHEDULES
 
@@ -41,7 +41,7 @@ def used(t, fault, steps=0, times=1, at=None, places=(), **_):
         "early": t + steps, "late": t - steps, "slow": t // times, "fast": t * times,
         "stopped": np.minimum(t, (at or 1) - 1),
         "restarted": t - np.concatenate([[0], places]).astype(int)[reached],
-        "skipped": t - reached, "jumped": t + steps * reached,
+        "skipped": t - reached, "unexplained": t + steps * reached,
     }[fault]  # fmt: skip
 
 

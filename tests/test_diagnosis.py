@@ -19,7 +19,7 @@ from faulted import COSINE, DRAWN, FAULTS, explains, faulty, rank, used, within
 @given(data=st.data(), schedule=DRAWN, updates=st.integers(1, 200))
 def test_every_fault_of_every_schedule_is_explained(fault, data, schedule, updates):
     numbers = data.draw(FAULTS[fault])
-    if fault in ("skipped", "jumped"):  # to be told from others, steps must differ
+    if fault in ("skipped", "unexplained"):  # to be told from others, steps must differ
         some = np.sort(schedule(np.arange(updates + 130)))
         assume((np.diff(some) > 1e-7 * some[-1]).all())
         places = [place for place in numbers["places"] if place < updates]
@@ -139,7 +139,7 @@ def test_some_steps():
     for fault, numbers in [
         ("none", {}), ("late", {"steps": 7}), ("early", {"steps": 7}), ("slow", {"times": 9}),
         ("fast", {"times": 3}), ("stopped", {"at": 500}), ("restarted", {"places": (333,)}),
-        ("jumped", {"steps": -100, "places": (449,)}),
+        ("unexplained", {"steps": -100, "places": (449,)}),
     ]:  # fmt: skip
         rates = plan(np.maximum(used(steps, fault, **numbers), 0))
         found = L.diagnose(rates, plan, steps=steps)

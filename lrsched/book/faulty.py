@@ -201,7 +201,7 @@ def resumed_without_its_state() -> Rates:
 @program(
     "PyTorch",
     "resumed at the number of the epoch, where updates are counted",
-    fault="jumped",
+    fault="unexplained",
     steps=2 - UPDATES // 2,
     at=UPDATES // 2,
     places=(UPDATES // 2,),
