@@ -120,8 +120,7 @@ class Schedule(Value, abstract=True):
         """
         return _composed("PerEpoch", self, steps_per_epoch, smooth=smooth)
 
-    @tells_keywords
-    def repeat(self, steps: float, *, times: int | None = None, factor: float = 1.0) -> "Schedule":
+    def repeat(self, steps: float, times: int | None = None, factor: float = 1.0) -> "Schedule":
         """This schedule, started anew each so many steps; see :class:`lrsched.Repeat`.
 
         >>> import lrsched

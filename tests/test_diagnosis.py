@@ -200,7 +200,7 @@ def test_groups_with_schedules_of_their_own():
         (np.ones((0, 2)), {}, ValueError, "at least one rate"),
         (0.1, {}, TypeError, "rates must be"),
         ("0.1", {}, TypeError, "rates must be"),
-        ({"learning_rate": [0.1]}, {}, TypeError, "rates must be"),
+        ({"loss": [0.1]}, {}, ValueError, "learning_rate"),
         (np.ones((2, 2, 2)), {}, ValueError, r"shape .* got \[2, 2, 2\]"),
         ([0.1, float("nan")], {}, ValueError, r"rates\[1\] .* got nan"),
         ([[0.1, 0.1], [0.1, float("inf")]], {}, ValueError, r"rates\[1, 1\] .* got inf"),
