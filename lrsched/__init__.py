@@ -8,8 +8,8 @@
 ``lrsched.pytorch`` and ``lrsched.keras`` hand a schedule to an optimizer.
 """
 
-from . import arguments, plotting  # noqa: F401  # lrsched.arguments, without an import
-from .compositions import Clipped, PerEpoch, Scaled, Warmup
+from . import arguments, natives, plotting  # noqa: F401  # lrsched.arguments, without an import
+from .compositions import Clipped, PerEpoch, Product, Scaled, Warmup
 from .cosines import Cosine, CosineAnnealing, CosineRestarts, LinearCosine
 from .cycles import Cyclical, OneCycle, WarmupStableDecay
 from .decays import (
@@ -49,6 +49,7 @@ __all__ = [
     "Plateau",
     "Polynomial",
     "Power",
+    "Product",
     "Scaled",
     "Schedule",
     "Sequence",
@@ -59,7 +60,7 @@ __all__ = [
 ]
 
 # Submodules for users; of these, the ones that load a framework are there once imported.
-_SUBMODULES = ["arguments", "keras", "lab", "plotting", "pytorch"]
+_SUBMODULES = ["arguments", "keras", "lab", "natives", "plotting", "pytorch"]
 
 
 def __dir__() -> list[str]:

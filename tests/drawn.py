@@ -48,6 +48,7 @@ EXAMPLES = [
     L.Exponential(1.0, decay_rate=0.8).clip(0.1, 0.7),
     L.StepDecay(0.1, 2).per_epoch(7),
     L.Cosine(0.1, 3).per_epoch(7, smooth=True),
+    L.Linear(0.1, 0.4, decay_steps=4) * L.Exponential(1.0, decay_rate=0.9),
     (L.CosineRestarts(0.3, 5, t_mul=1.1) * 0.5).warmup(3).clip(0.05, 0.14).per_epoch(2),
 ]
 CLASSES = {
@@ -145,6 +146,7 @@ def composed(inner):
         L.Clipped: _any(L.Clipped, "min_lr", "max_lr", schedule=inner)
         | _any(L.Clipped, schedule=inner, max_lr=st.none()),
         L.PerEpoch: _any(L.PerEpoch, schedule=inner),
+        L.Product: st.builds(L.Product, inner, inner),
     }
 
 

@@ -3,7 +3,8 @@
 from .. import triton_first  # noqa: F401  # before Keras
 
 # isort: split
+from .reading import read
 from .recorder import Recorder
 from .schedules import KerasSchedule, ScheduleCallback, callback, schedule
 
-__all__ = ["KerasSchedule", "Recorder", "ScheduleCallback", "callback", "schedule"]
+__all__ = ["KerasSchedule", "Recorder", "ScheduleCallback", "callback", "read", "schedule"]

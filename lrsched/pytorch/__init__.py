@@ -4,7 +4,8 @@ from .. import triton_first  # noqa: F401  # before PyTorch
 
 # isort: split
 from .rates import set_rate
+from .reading import read
 from .recorder import Recorder, record
 from .scheduler import ScheduleLR, scheduler
 
-__all__ = ["Recorder", "ScheduleLR", "record", "scheduler", "set_rate"]
+__all__ = ["Recorder", "ScheduleLR", "read", "record", "scheduler", "set_rate"]
