@@ -8,8 +8,8 @@
 ``lrsched.pytorch`` and ``lrsched.keras`` hand a schedule to an optimizer.
 """
 
-from . import arguments, plotting  # noqa: F401  # lrsched.arguments, without an import
-from .compositions import Clipped, PerEpoch, Repeat, Scaled, Warmup
+from . import arguments, natives, plotting  # noqa: F401  # lrsched.arguments, without an import
+from .compositions import Clipped, PerEpoch, Product, Repeat, Scaled, Warmup
 from .cosines import Cosine, CosineAnnealing, CosineRestarts, LinearCosine
 from .cycles import CycleMomentum, Cyclical, OneCycle, WarmupStableDecay
 from .decays import (
@@ -53,6 +53,7 @@ __all__ = [
     "Plateau",
     "Polynomial",
     "Power",
+    "Product",
     "Repeat",
     "Scaled",
     "Schedule",
@@ -66,7 +67,7 @@ __all__ = [
 ]
 
 # Submodules for users; of these, the ones that load a framework are there once imported.
-_SUBMODULES = ["arguments", "keras", "lab", "plotting", "pytorch"]
+_SUBMODULES = ["arguments", "keras", "lab", "natives", "plotting", "pytorch"]
 
 
 def __dir__() -> list[str]:

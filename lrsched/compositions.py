@@ -15,7 +15,7 @@ from .namespaces import NUMBERS, Namespace
 from .schedule import Schedule, WarmupShape
 from .shapes import between, geometric, progress, whole_periods
 
-__all__ = ["Clipped", "PerEpoch", "Repeat", "Scaled", "Warmup"]
+__all__ = ["Clipped", "PerEpoch", "Product", "Repeat", "Scaled", "Warmup"]
 
 
 class Warmup(Schedule):
@@ -132,6 +132,51 @@ class Scaled(Schedule):
 
     def falls_from(self) -> float | None:
         return self.schedule.falls_from()
+
+
+class Product(Schedule):
+    r"""Two schedules multiplied step by step: what ``schedule * other`` makes.
+
+    .. math:: \eta_t = f(t) \, g(t)
+
+    One of them gives the rate and the other a factor, as the members of PyTorch's
+    ``ChainedScheduler`` do.
+
+    Args:
+        schedule: the first, :math:`f`.
+        other: the second, :math:`g`.
+
+    Raises:
+        TypeError: an argument that is no schedule.
+
+    >>> from lrsched import Exponential, Linear
+    >>> rise, fall = Linear(0.1, 0.4, decay_steps=2), Exponential(1.0, decay_rate=0.5)
+    >>> (rise * fall)([0, 1, 2, 3]), rise * fall == Product(rise, fall)
+    (array([0.1  , 0.125, 0.1  , 0.05 ]), True)
+    """
+
+    schedule: Schedule
+    other: Schedule
+
+    @property
+    def formula(self) -> str:
+        return (
+            rf"f(t) \, g(t), \quad f(t) = {self.schedule.formula},"
+            rf" \quad g(t) = {self.other.formula}"
+        )
+
+    def rate(self, xp: Namespace, t: Any) -> Any:
+        rate, factor = self.schedule.rate(xp, t), self.other.rate(xp, t)
+        # A product of finite numbers need not be one.
+        return xp.minimum(rate, LARGEST / xp.maximum(factor, 1.0)) * factor
+
+    def falls_from(self) -> float | None:
+        starts = [self.schedule.falls_from(), self.other.falls_from()]
+        known = [start for start in starts if start is not None]
+        return max(known) if len(known) == 2 else None
+
+
+LARGEST = sys.float_info.max / 2  # a last bit more would not make a product infinite
 
 
 class Clipped(Schedule):

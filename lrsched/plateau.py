@@ -5,7 +5,7 @@ from dataclasses import KW_ONLY, field
 from typing import Annotated, Any, Literal
 
 from .arguments import AsFloat, Number, Rate, Real, Whole, number
-from .value import Value
+from .value import Value, written
 
 __all__ = ["Plateau"]
 
@@ -161,6 +161,28 @@ class Plateau(Value, frozen=False):
         cooldown_left = Whole()("state['cooldown_left']", state["cooldown_left"])
         self.lr, self.best = lr, float(best)
         self.bad_updates, self.cooldown_left = bad_updates, cooldown_left
+
+    def code(self, framework: str) -> str:
+        """The lines of Python that make this plateau, at its start, in a framework.
+
+        As :meth:`lrsched.Schedule.code`: "pytorch" gives a ``scheduler``, "keras" a ``callback``
+        that monitors "val_loss", "lrsched" a ``schedule``.
+
+        Raises ValueError for another framework, and for "keras" unless the settings are those
+        of its callback, with ``threshold_mode="abs"`` and ``eps=0``.
+
+        >>> print(Plateau(0.1, patience=2, threshold_mode="abs", eps=0).code("keras"))
+        callback = keras.callbacks.ReduceLROnPlateau(
+            monitor="val_loss",
+            mode="min",
+            factor=0.1,
+            patience=3,
+            min_delta=0.0001,
+            cooldown=0,
+            min_lr=0.0,
+        )
+        """
+        return written(self, framework)
 
     @property
     def _worst(self) -> float:

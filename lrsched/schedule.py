@@ -8,7 +8,7 @@ from .arguments import Real, Whole
 from .lookup import first_below
 from .namespaces import LAST_STEP, NUMBERS, Namespace, evaluate
 from .plotting import plot_schedule
-from .value import Value, made, tells_keywords
+from .value import Value, made, tells_keywords, written
 
 if TYPE_CHECKING:
     import matplotlib.axes
@@ -129,12 +129,43 @@ class Schedule(Value, abstract=True):
         """
         return _composed("Repeat", self, steps, times=times, factor=factor)
 
-    def __mul__(self, factor: float) -> "Schedule":
+    def __mul__(self, factor: "float | Schedule") -> "Schedule":
+        if isinstance(factor, Schedule):
+            return _composed("Product", self, factor)
         if not isinstance(factor, numbers.Real):
             return NotImplemented
         return _composed("Scaled", self, factor)
 
     __rmul__ = __mul__
+
+    # In other libraries
+
+    def code(self, framework: str) -> str:
+        """The lines of Python that make this schedule in a framework.
+
+        They use what the framework itself has where that gives the same rates at *all* steps,
+        past the end too, and else lrsched's adapter, under a comment that says why. Rates that
+        differ by rounding alone, which is that of float32 in Keras, are the same.
+
+        Args:
+            framework: "pytorch", "keras" or "lrsched". The lines of "pytorch" need an
+                ``optimizer`` and give it a ``scheduler``, those of the others make a
+                ``schedule``; all need ``import torch``, ``keras``, ``lrsched``,
+                ``lrsched.pytorch`` or ``lrsched.keras``, whichever they name.
+
+        Raises:
+            ValueError: another framework.
+
+        >>> import lrsched
+        >>> print(lrsched.StepDecay(0.1, 30).code("pytorch"))
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"] = 0.1
+        scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=30, gamma=0.1)
+        >>> print(lrsched.Power(0.1).code("keras"))
+        # Keras has no schedule with these rates.
+        schedule = lrsched.keras.schedule(lrsched.Power(0.1))
+        """
+        return written(self, framework)
 
     # Looking at it
 

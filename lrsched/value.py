@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar, get_origin
 
 from .arguments import Check, check_fields, check_of, plain_type
 
-__all__ = ["Value", "classes_called", "from_dict", "made", "tells_keywords"]
+__all__ = ["Value", "classes_called", "from_dict", "made", "tells_keywords", "writes", "written"]
 
 Call = TypeVar("Call", bound=Callable[..., Any])
 
@@ -180,6 +180,20 @@ def classes_called(name: str) -> list[type[Value]]:
 def made(name: str, *args: Any, **kwargs: Any) -> Any:
     """A value of one of our classes, for modules that its own rests on."""
     return _registry[name](*args, **kwargs)
+
+
+_writers: list[Callable[[Value, str], str]] = []
+
+
+def writes(function: Callable[[Value, str], str]) -> Callable[[Value, str], str]:
+    """Have a function write the code of values, as :func:`written` returns it."""
+    _writers[:] = [function]
+    return function
+
+
+def written(value: Value, framework: str) -> str:
+    """The code that makes a value in a framework, for modules that its writer rests on."""
+    return _writers[0](value, framework)
 
 
 def from_dict(data: Mapping[str, Any]) -> Any:

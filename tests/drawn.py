@@ -55,6 +55,7 @@ EXAMPLES = [
     L.StepDecay(0.1, 3).repeat(5),
     L.Linear(0.1, 0.4, decay_steps=5).repeat(4, factor=1.5),
     L.Cosine(0.1, 3).per_epoch(7, smooth=True),
+    L.Linear(0.1, 0.4, decay_steps=4) * L.Exponential(1.0, decay_rate=0.9),
     (L.CosineRestarts(0.3, 5, t_mul=1.1) * 0.5).warmup(3).clip(0.05, 0.14).per_epoch(2),
 ]
 CLASSES = {
@@ -165,6 +166,7 @@ def composed(inner):
         | _any(L.Clipped, schedule=inner, max_lr=st.none()),
         L.PerEpoch: _any(L.PerEpoch, schedule=inner),
         L.Repeat: _any(L.Repeat, schedule=inner),
+        L.Product: st.builds(L.Product, inner, inner),
     }
 
 

@@ -1,7 +1,6 @@
-"""The schedules of PyTorch, each beside the one of ours that equals it, and optimizers.
+"""The schedulers of PyTorch with strategies for their arguments, and optimizers.
 
-An entry holds a strategy for the arguments, the native schedule made from them, ours made
-from them, and the steps at which something happens.
+What they equal is not said here: it is read from them.
 """
 
 from collections import namedtuple
@@ -10,28 +9,24 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler as t
-
-import lrsched as L
+from torch.optim.swa_utils import SWALR
 
 LR = st.floats(1e-4, 10)
 STEPS = st.integers(1, 120)
 SHARE = st.floats(0.05, 0.95)
 
 
-Pair = namedtuple("Pair", "arguments native ours boundaries")
+Native = namedtuple("Native", "arguments made")
 
 
-def pair(native, ours, boundaries=lambda **_: (), **arguments):
-    return Pair(st.fixed_dictionaries({"lr": LR} | arguments), native, ours, boundaries)
+def native(make, **arguments):
+    """What ``make(optimizer, **arguments)`` makes, with strategies for these and the rate."""
+    return Native(st.fixed_dictionaries({"lr": LR} | arguments), make)
 
 
-def plain(native, ours, **arguments):
-    """One that needs the optimizer and its own arguments alone."""
-
-    def made(optimizer, **given):
-        return native(optimizer, *(given[name] for name in arguments))
-
-    return pair(made, ours, **arguments)
+def plain(cls, **arguments):
+    """One that takes its arguments by their names."""
+    return native(lambda optimizer, lr, **given: cls(optimizer, **given), **arguments)
 
 
 def sgd(lr, groups=1, cls=torch.optim.SGD, **options):
@@ -63,96 +58,70 @@ def close(actual, expected, rtol=1e-10, atol=1e-13):
     np.testing.assert_allclose(actual, expected, rtol=rtol, atol=atol * scale)
 
 
-ONE_CYCLE = {
-    "total": st.integers(25, 120), "anneal": st.sampled_from(["cos", "linear"]),
-    "div": st.floats(1, 100), "last": st.floats(1, 1e5),
-}  # fmt: skip
+POWERS = st.floats(0.3, 4)
+FACTORS = st.floats(0, 1.2)
+MODES = [
+    {"mode": "triangular"}, {"mode": "triangular2"}, {"mode": "exp_range", "gamma": 0.97}
+]  # fmt: skip
 
-
-def one_cycle_lr(optimizer, cycle_momentum, lr, total, start, anneal, div, last, **how):
-    return t.OneCycleLR(
-        optimizer, lr, total, pct_start=start, anneal_strategy=anneal, div_factor=div,
-        final_div_factor=last, cycle_momentum=cycle_momentum, **how,
-    )  # fmt: skip
-
-
-def one_cycle(lr, total, start, anneal, div, last, **how):
-    return L.OneCycle(
-        lr, total, pct_start=start, anneal=anneal, div_factor=div, final_div_factor=last, **how
-    )
-
-
+# Of each class one or more, by its name.
 TORCH = {
-    "StepLR": plain(
-        t.StepLR, lambda lr, size, gamma: L.StepDecay(lr, size, gamma=gamma),
-        size=STEPS, gamma=st.floats(0, 1.2),
-    ),
+    "StepLR": plain(t.StepLR, step_size=STEPS, gamma=FACTORS),
     "MultiStepLR": plain(
-        t.MultiStepLR, lambda lr, milestones, gamma: L.MultiStep(lr, milestones, gamma=gamma),
-        milestones=st.lists(STEPS, max_size=4, unique=True).map(sorted), gamma=st.floats(0, 1.2),
+        t.MultiStepLR, milestones=st.lists(st.integers(-1, 60), max_size=6), gamma=FACTORS
     ),
-    "ExponentialLR": plain(
-        t.ExponentialLR, lambda lr, gamma: L.Exponential(lr, decay_rate=gamma),
-        gamma=st.floats(0, 1.02),
-    ),
-    "ExponentialLR with a floor": pair(
-        lambda o, lr, gamma, floor: t.LambdaLR(o, lambda step: max(gamma**step, floor)),
-        lambda lr, gamma, floor: L.Factor(lr, factor=gamma, floor_lr=lr * floor),
-        gamma=SHARE, floor=st.floats(0, 1),
-    ),
-    "LambdaLR of a square root": pair(
-        lambda o, lr: t.LambdaLR(o, lambda step: pow(step + 1.0, -0.5)), lambda lr: L.Power(lr)
-    ),
+    "ConstantLR": plain(t.ConstantLR, factor=SHARE, total_iters=st.just(0) | STEPS),
     "LinearLR": plain(
-        t.LinearLR,
-        lambda lr, start, end, total: L.Linear(lr * start, lr * end, decay_steps=total),
-        start=st.floats(0.01, 1), end=st.floats(0, 1), total=STEPS,
+        t.LinearLR, start_factor=st.floats(0.01, 1), end_factor=st.floats(0, 1),
+        total_iters=st.just(0) | STEPS,
     ),
+    "ExponentialLR": plain(t.ExponentialLR, gamma=st.floats(0, 1.02)),
     "PolynomialLR": plain(
-        t.PolynomialLR, lambda lr, total, power: L.Polynomial(lr, total, power=power),
-        total=STEPS, power=st.floats(0.3, 4),
+        t.PolynomialLR, total_iters=st.just(0) | STEPS, power=st.just(0) | POWERS
     ),
-    "CosineAnnealingLR": pair(
-        lambda o, lr, t_max, low: t.CosineAnnealingLR(o, t_max, lr * low),
-        lambda lr, t_max, low: L.CosineAnnealing(lr, t_max, end_lr=lr * low),
-        t_max=STEPS, low=st.floats(0, 1.5),
+    "CosineAnnealingLR": native(
+        lambda o, lr, low, T_max: t.CosineAnnealingLR(o, T_max, lr * low),
+        T_max=STEPS, low=st.floats(0, 1.5),
     ),
-    "CosineAnnealingWarmRestarts": pair(
-        lambda o, lr, first, mul, low: t.CosineAnnealingWarmRestarts(o, first, mul, lr * low),
-        lambda lr, first, mul, low: L.CosineRestarts(lr, first, t_mul=mul, end_lr=lr * low),
-        first=STEPS, mul=st.integers(1, 4), low=st.floats(0, 1),
+    "CosineAnnealingWarmRestarts": native(
+        lambda o, lr, low, **given: t.CosineAnnealingWarmRestarts(o, eta_min=lr * low, **given),
+        T_0=STEPS, T_mult=st.integers(1, 4), low=st.floats(0, 1),
     ),
-    "CyclicLR": pair(
-        lambda o, lr, top, up, down, mode, cycle_momentum=False: t.CyclicLR(
-            o, lr, lr * top, up, down, cycle_momentum=cycle_momentum, **mode
+    "CyclicLR": native(
+        lambda o, lr, top, mode, cycle_momentum=False, **sizes: t.CyclicLR(
+            o, lr, lr * top, cycle_momentum=cycle_momentum, **sizes, **mode
         ),
-        lambda lr, top, up, down, mode: L.Cyclical(
-            lr, lr * top, step_size_up=up, step_size_down=down, **mode
-        ),
-        top=st.floats(1, 10), up=STEPS, down=st.none() | STEPS,
-        mode=st.sampled_from([
-            {"mode": "triangular"}, {"mode": "triangular2"}, {"mode": "exp_range", "gamma": 0.97}
-        ]),
+        top=st.floats(1, 10), mode=st.sampled_from(MODES),
+        step_size_up=STEPS | st.floats(0.5, 50), step_size_down=st.none() | STEPS,
     ),
-    "OneCycleLR": pair(
-        # OneCycleLR raises an error from step total + 1 on: ours must go on.
-        lambda o, cycle_momentum=False, **given: one_cycle_lr(o, cycle_momentum, **given),
-        one_cycle, **ONE_CYCLE, start=SHARE,
+    "OneCycleLR": native(
+        # It raises an error from step total + 1 on.
+        lambda o, lr, cycle_momentum=False, **given: t.OneCycleLR(
+            o, lr, cycle_momentum=cycle_momentum, **given
+        ),
+        total_steps=st.integers(25, 120), pct_start=SHARE,
+        anneal_strategy=st.sampled_from(["cos", "linear"]),
+        div_factor=st.floats(0.5, 100), final_div_factor=st.floats(0.5, 1e5),
+        three_phase=st.booleans(),
     ),
-    "OneCycleLR in three phases": pair(
-        lambda o, cycle_momentum=False, **given: one_cycle_lr(
-            o, cycle_momentum, three_phase=True, **given
-        ),
-        lambda **given: one_cycle(three_phase=True, **given),
-        **ONE_CYCLE, start=st.floats(0.05, 0.5),
+    "SWALR": native(
+        lambda o, lr, end, **given: SWALR(o, lr * end, **given),
+        end=st.floats(0, 2), anneal_epochs=st.just(0) | STEPS,
+        anneal_strategy=st.sampled_from(["cos", "linear"]),
     ),
-    "LambdaLR of a trapezoid": pair(
-        lambda o, lr, rise, stay, fall: t.LambdaLR(
-            o, lambda step: max(0.0, min(step / rise, 1.0, (rise + stay + fall - step) / fall))
+    "SequentialLR": native(
+        lambda o, lr, first, low, length, gamma: t.SequentialLR(
+            o,
+            [t.LinearLR(o, 0.1, 1.0, first), t.CosineAnnealingLR(o, length, lr * low),
+             t.ExponentialLR(o, gamma), t.ConstantLR(o, 0.5, length)],
+            [first, first + length, first + 2 * length],
         ),
-        lambda lr, rise, stay, fall: L.WarmupStableDecay(
-            lr, warmup_steps=rise, stable_steps=stay, decay_steps=fall
+        first=STEPS, length=STEPS, low=st.floats(0, 1), gamma=st.floats(0, 1.02),
+    ),
+    "ChainedScheduler": native(
+        lambda o, lr, length, size, gamma: t.ChainedScheduler(
+            [t.ConstantLR(o, 0.5, length), t.StepLR(o, size, gamma), t.ExponentialLR(o, 0.99)]
         ),
-        rise=STEPS, stay=STEPS, fall=STEPS,
+        length=STEPS, size=STEPS, gamma=FACTORS,
     ),
 }  # fmt: skip

@@ -65,7 +65,7 @@ KIND_OF = {
         "boundaries": "boundaries milestones",
         "rates": "values",
         "mode": "mode threshold_mode anneal shape",
-        "schedule": "schedule",
+        "schedule": "schedule other",
         "schedules": "schedules",
     }.items()
     for name in names.split()

@@ -13,7 +13,7 @@ from drawn import EXAMPLES
 from faulted import COSINE, DRAWN
 from keras_training import Training
 from native import TORCH, rates_of, sgd
-from test_schedules import KERAS
+from native_functions import KERAS, keras_made
 
 UPDATES = st.integers(1, 300)
 
@@ -39,35 +39,34 @@ def test_tensors(schedule, dtype):
 @pytest.mark.parametrize("name", TORCH)
 @given(data=st.data())
 def test_schedulers_of_pytorch(name, tensor, data):
-    pair = TORCH[name]
-    arguments = data.draw(pair.arguments)
+    arguments = data.draw(TORCH[name].arguments)
     lr = arguments["lr"]
     optimizer = sgd(torch.tensor(lr) if tensor else lr)
     arguments["lr"] = float(torch.tensor(lr)) if tensor else lr
-    updates = arguments["total"] if name.startswith("OneCycleLR") else 200
+    updates = arguments.get("total_steps", 200)
     if tensor and name == "CosineAnnealingLR":
-        updates = arguments["t_max"]  # where it turns, its recursion divides by almost 0
-    if tensor and name.startswith(("OneCycleLR", "CyclicLR")):
+        updates = arguments["T_max"]  # where it turns, its recursion divides by almost 0
+    if tensor and name in ("OneCycleLR", "CyclicLR"):
         return  # they set numbers
-    rates = rates_of(optimizer, pair.native(optimizer, **arguments), updates)
-    assert L.diagnose(rates, pair.ours(**arguments)).fault == "none"
+    theirs = TORCH[name].made(optimizer, **arguments)
+    planned = lrsched.pytorch.read(theirs)
+    assert L.diagnose(rates_of(optimizer, theirs, updates), planned).fault == "none"
 
 
 @pytest.mark.parametrize("name", KERAS)
 @given(data=st.data(), long=st.integers(1, 3000), first=st.just(0) | st.integers(0, 2**25))
 def test_schedules_of_keras(name, data, long, first):
     """Which compute in float32. A Keras restart may come late: its logarithm errs."""
-    pair = KERAS[name]
-    arguments = data.draw(pair.arguments)
-    if "steps" in arguments and name != "CosineDecayRestarts":
-        arguments["steps"] *= long
+    arguments = data.draw(KERAS[name])
+    if "decay_steps" in arguments:
+        arguments["decay_steps"] *= long
     steps = first + np.arange(20)
     if name == "CosineDecayRestarts":
-        wave = arguments["steps"]
-        steps = np.arange(1, wave - 1)
-    theirs = pair.native(**arguments)
+        steps = np.arange(1, arguments["first_decay_steps"] - 1)
+    theirs = keras_made(name, arguments)
     rates = [float(theirs(int(step))) for step in steps]
-    assert L.diagnose(rates, pair.ours(**arguments), steps=steps).fault == "none"
+    planned = lrsched.keras.read(theirs)
+    assert L.diagnose(rates, planned, steps=steps).fault == "none"
 
 
 def test_recorders():

@@ -1,4 +1,4 @@
-"""Every schedule against the real objects of PyTorch, Keras and TensorFlow 1, and exact math."""
+"""Schedules against exact math, and where others hold a function; what is read: test_natives_*."""
 
 import math
 from decimal import Decimal, localcontext
@@ -9,198 +9,44 @@ import pytest
 import tensorflow as tf
 from hypothesis import example, given
 from hypothesis import strategies as st
-from keras.optimizers import schedules as k
 
 import lrsched as L
 import native
-from drawn import LAST_STEP, steps_around
-from native import SHARE, STEPS, close, pair
+from drawn import LAST_STEP
+from native import close
 
 v1 = tf.compat.v1.train
 
-# PyTorch
+# PyTorch: what is read from its schedulers stands in test_natives_pytorch.py. These are written
+# with functions, which nothing can be read from.
 
-
-def follow(name, arguments, steps, **tolerance):
-    pair = native.TORCH[name]
-    optimizer = native.sgd(arguments["lr"])
-    scheduler = pair.native(optimizer, **arguments)
-    theirs = native.rates_of(optimizer, scheduler, steps)
-    close(pair.ours(**arguments)(range(steps)), theirs, **tolerance)
-
-
-@pytest.mark.parametrize("name", native.TORCH)
-@given(data=st.data())
-def test_torch_step_by_step(name, data):
-    arguments = data.draw(native.TORCH[name].arguments)
-    follow(name, arguments, arguments["total"] if name.startswith("OneCycleLR") else 250)
-
-
-LONG = {
-    "StepLR": {"size": 30, "gamma": 0.97},
-    "MultiStepLR": {"milestones": [100, 5000, 9999], "gamma": 0.1},
-    "ExponentialLR": {"gamma": 0.999},
-    "LinearLR": {"start": 0.1, "end": 1.0, "total": 9000},
-    "PolynomialLR": {"total": 9000, "power": 2.0},
-    "CosineAnnealingLR": {"t_max": 37, "low": 0.1},
-    "CosineAnnealingWarmRestarts": {"first": 10, "mul": 3, "low": 0.0},
-    "CyclicLR": {"top": 5.0, "up": 7, "down": 11, "mode": {"mode": "triangular2"}},
-    "OneCycleLR": {"total": 10_000, "start": 0.3, "anneal": "cos", "div": 25.0, "last": 1e4},
-    "OneCycleLR in three phases": {
-        "total": 10_000, "start": 0.3, "anneal": "linear", "div": 25.0, "last": 1e4,
-    },
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", LONG)
-def test_torch_for_10_000_steps(name):
-    # Torch multiplies step by step and drifts by some 1e-12.
-    follow(name, {"lr": 0.3} | LONG[name], 10_000, rtol=1e-9, atol=1e-11)
-
-
-@pytest.mark.parametrize("how", [{}, {"three_phase": True}])
-def test_one_cycle_goes_on_where_torch_raises(how):
-    ours = L.OneCycle(1.0, 10, pct_start=0.4, **how)
-    for cycle in (ours, ours.momentum()):
-        assert cycle(10) == cycle(LAST_STEP) == cycle(9)
-
-
-# Keras and TensorFlow 1
-
-STAIRCASE = {"rate": st.floats(0.05, 1), "steps": STEPS, "staircase": st.booleans()}
-POLYNOMIAL = {"steps": STEPS, "low": SHARE, "power": st.floats(0.5, 3), "cycle": st.booleans()}
-
-
-def decay_ends(steps, **_):
-    return (steps, 2 * steps)
-
-
-def _staircase(native, cls):
-    """A decay by a rate each so many steps; what is native takes the two the other way round."""
-
-    def theirs(*t, lr, rate, steps, staircase):
-        made = native(lr, *t, steps, rate, staircase)
-        return made() if t else made  # TensorFlow 1's takes the step at once
-
-    def ours(lr, rate, steps, staircase):
-        return cls(lr, decay_rate=rate, decay_steps=steps, staircase=staircase)
-
-    return pair(theirs, ours, decay_ends, **STAIRCASE)
-
-
-def _polynomial(lr, steps, low, power, cycle):
-    return L.Polynomial(lr, steps, end_lr=low, power=power, cycle=cycle)
-
-
-def shares_of(lr, bounds, shares):
-    return [lr * share for share in shares[: len(bounds) + 1]]
-
-
-KERAS = {
-    "ExponentialDecay": _staircase(k.ExponentialDecay, L.Exponential),
-    "InverseTimeDecay": _staircase(k.InverseTimeDecay, L.InverseTime),
-    "PiecewiseConstantDecay": pair(
-        # Keras changes after the boundary, we at it.
-        lambda lr, bounds, shares: k.PiecewiseConstantDecay(
-            [b - 1 for b in bounds], shares_of(lr, bounds, shares)
+LAMBDAS = {
+    "ExponentialLR with a floor": (
+        {"gamma": native.SHARE, "floor": st.floats(0, 1)},
+        lambda gamma, floor: lambda step: max(gamma**step, floor),
+        lambda lr, gamma, floor: L.Factor(lr, factor=gamma, floor_lr=lr * floor),
+    ),
+    "square root": ({}, lambda: lambda step: pow(step + 1.0, -0.5), lambda lr: L.Power(lr)),
+    "trapezoid": (
+        dict.fromkeys(["rise", "stay", "fall"], native.STEPS),
+        lambda rise, stay, fall: (
+            lambda step: max(0.0, min(step / rise, 1.0, (rise + stay + fall - step) / fall))
         ),
-        lambda lr, bounds, shares: L.PiecewiseConstant(bounds, shares_of(lr, bounds, shares)),
-        lambda bounds, **_: bounds,
-        bounds=st.lists(STEPS, min_size=1, max_size=4, unique=True).map(sorted),
-        shares=st.lists(st.floats(0, 1), min_size=5, max_size=5),
-    ),
-    "PolynomialDecay": pair(
-        lambda lr, low, **how: k.PolynomialDecay(
-            lr, how["steps"], lr * low, how["power"], how["cycle"]
+        lambda lr, rise, stay, fall: L.WarmupStableDecay(
+            lr, warmup_steps=rise, stable_steps=stay, decay_steps=fall
         ),
-        lambda lr, low, **how: _polynomial(lr, low=lr * low, **how),
-        decay_ends, **POLYNOMIAL,
     ),
-    "CosineDecay": pair(
-        lambda lr, steps, alpha, warm, start: k.CosineDecay(lr, steps, alpha)
-        if warm == 0
-        else k.CosineDecay(lr * start, steps, alpha, warmup_target=lr, warmup_steps=warm),
-        lambda lr, steps, alpha, warm, start: L.Cosine(lr, steps, end_lr=lr * alpha).warmup(
-            warm, start_lr=lr * start
-        ),
-        lambda steps, warm, **_: (warm, warm + steps),
-        steps=STEPS, alpha=st.floats(0, 1), warm=st.just(0) | STEPS, start=st.floats(0, 1),
-    ),
-    "CosineDecayRestarts": pair(
-        lambda lr, steps, alpha, **mul: k.CosineDecayRestarts(lr, steps, alpha=alpha, **mul),
-        lambda lr, steps, alpha, **mul: L.CosineRestarts(lr, steps, end_lr=lr * alpha, **mul),
-        # Next to the restarts, not at them: there Keras's logarithm errs.
-        lambda steps, t_mul, **_: (steps / 2, steps * (1 + t_mul / 2)),
-        steps=st.integers(20, 120), t_mul=st.sampled_from([1.0, 1.5, 2.0]),
-        m_mul=st.floats(0.1, 1), alpha=st.floats(0, 0.9),
-    ),
-}  # fmt: skip
-
-TF1 = {
-    "exponential_decay": _staircase(v1.exponential_decay, L.Exponential),
-    "natural_exp_decay": _staircase(v1.natural_exp_decay, L.NaturalExponential),
-    "inverse_time_decay": _staircase(v1.inverse_time_decay, L.InverseTime),
-    "polynomial_decay": pair(
-        lambda t, lr, **how: v1.polynomial_decay(
-            lr, t, how["steps"], how["low"], how["power"], how["cycle"]
-        )(),
-        _polynomial, **POLYNOMIAL,
-    ),
-    "cosine_decay": pair(
-        lambda t, lr, steps: v1.cosine_decay(lr, t, steps)(),
-        lambda lr, steps: L.Cosine(lr, steps), steps=STEPS,
-    ),
-    "linear_cosine_decay": pair(
-        lambda t, lr, steps, **how: v1.linear_cosine_decay(lr, t, steps, **how)(),
-        lambda lr, steps, **how: L.LinearCosine(lr, steps, **how),
-        steps=STEPS, num_periods=st.floats(0, 3), alpha=st.floats(0, 1),
-        beta=st.floats(0, 0.1),
-    ),
-}  # fmt: skip
+}
 
 
-def in_float64(arguments):
-    floats = {name: value for name, value in arguments.items() if isinstance(value, float)}
-    return arguments | {name: tf.constant(value, tf.float64) for name, value in floats.items()}
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", KERAS)
+@pytest.mark.parametrize("name", LAMBDAS)
 @given(data=st.data())
-def test_keras(name, dtype, data):
-    """As users call it, in float32; and with a float64 rate, which makes Keras compute in that."""
-    pair = KERAS[name]
-    arguments = data.draw(pair.arguments)
-    theirs = pair.native(**(in_float64(arguments) if dtype == "float64" else arguments))
-    steps = [t for t in steps_around(*pair.boundaries(**arguments)) if t <= 1000]
-    rates = [float(theirs(step)) for step in steps]
-    tolerance = 3e-5 if dtype == "float32" else 1e-10
-    ours = pair.ours(**arguments)(steps)
-    close(ours, rates, rtol=tolerance, atol=tolerance * arguments["lr"])
-
-
-@pytest.mark.parametrize("name", TF1)
-@given(data=st.data())
-def test_tensorflow_1(name, data):
-    pair = TF1[name]
-    arguments = data.draw(pair.arguments)
-    cosine = "cosine" in name  # they compute in float32 alone
-    theirs = arguments if cosine else in_float64(arguments)
-    steps = np.arange(300)
-    if arguments.get("cycle"):  # its cond takes one step at a time
-        rates = np.array([float(pair.native(int(t), **theirs)) for t in steps[:40]])
-    else:
-        rates = pair.native(tf.constant(steps, tf.int64), **theirs).numpy()
-    tolerance = 3e-5 if cosine else 1e-10
-    ours = pair.ours(**arguments)(steps[: len(rates)])
-    close(ours, rates, rtol=tolerance, atol=tolerance * arguments["lr"])
-
-
-def test_piecewise_constant_of_tensorflow_1():
-    ours = L.PiecewiseConstant([11, 21], [1.0, 0.5, 0.25])
-    for step in (0, 9, 10, 11, 12, 20, 21, 22, 1000):
-        theirs = v1.piecewise_constant(step, [10, 20], [1.0, 0.5, 0.25])
-        assert ours(step) == float(theirs())
+def test_torch_lambdas(name, data):
+    strategies, factor, ours = LAMBDAS[name]
+    lr, arguments = data.draw(native.LR), data.draw(st.fixed_dictionaries(strategies))
+    optimizer = native.sgd(lr)
+    scheduler = native.t.LambdaLR(optimizer, factor(**arguments))
+    close(ours(lr, **arguments)(range(250)), native.rates_of(optimizer, scheduler, 250))
 
 
 def test_whole_numbers_as_int_and_as_float():

@@ -77,7 +77,7 @@ def test_names_of_the_package():
         [sys.executable, "-c", "import lrsched as L, lrsched.pytorch; print(*dir(L))"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    modules = ["arguments", "plotting", "pytorch"]
+    modules = ["arguments", "natives", "plotting", "pytorch"]
     assert done.stdout.split() == sorted([*L.__all__, *modules, "__version__"])
     assert all(hasattr(L, name) for name in dir(L))
     assert re.match(r"\d+\.\d+", L.__version__)

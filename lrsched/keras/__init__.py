@@ -4,6 +4,7 @@ from .. import triton_first  # noqa: F401  # before Keras
 
 # isort: split
 from .plateau import PlateauCallback, plateau
+from .reading import read
 from .recorder import Recorder
 from .schedules import KerasSchedule, ScheduleCallback, callback, schedule
 
@@ -14,5 +15,6 @@ __all__ = [
     "ScheduleCallback",
     "callback",
     "plateau",
+    "read",
     "schedule",
 ]

@@ -5,6 +5,7 @@ from .. import triton_first  # noqa: F401  # before PyTorch
 # isort: split
 from .plateau import PlateauLR, plateau
 from .rates import set_rate
+from .reading import read
 from .recorder import Recorder, record
 from .scheduler import ScheduleLR, scheduler
 
@@ -13,6 +14,7 @@ __all__ = [
     "Recorder",
     "ScheduleLR",
     "plateau",
+    "read",
     "record",
     "scheduler",
     "set_rate",
