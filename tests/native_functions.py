@@ -1,11 +1,8 @@
-"""The schedules of Keras, TensorFlow 1 and optax, with strategies for their arguments.
+"""The schedules of Keras and TensorFlow 1, with strategies for their arguments.
 
 What they equal is not said here: it is read from them.
 """
 
-import itertools
-
-import optax
 import tensorflow as tf
 from hypothesis import strategies as st
 from keras.optimizers import schedules as k
@@ -107,60 +104,3 @@ def version_1(name, given, step=0):
     """What the decay returns: a function without arguments, for this step."""
     count = {"x": step} if name == "piecewise_constant" else {"global_step": step}
     return getattr(v1, name)(**given, **count)
-
-
-# optax's have arguments in common, and are made of one another.
-SCALES = st.dictionaries(STEPS, st.floats(0, 1.5), max_size=4)
-DECAY = {"transition_steps": STEPS, "decay_rate": st.floats(0.05, 1.01)}
-LATER = {"transition_begin": st.integers(0, 20), "staircase": st.booleans()}
-ENDS = st.none() | st.floats(0, 1)
-COSINES = arguments(
-    init_value=LR, peak_value=LR, warmup_steps=st.integers(0, 20),
-    decay_steps=st.integers(21, 120), end_value=st.floats(0, 1),
-)  # fmt: skip
-OPTAX = {
-    "constant_schedule": arguments(value=LR),
-    "linear_schedule": arguments(
-        init_value=LR, end_value=LR, transition_steps=st.just(0) | STEPS,
-        transition_begin=st.integers(0, 20),
-    ),
-    "polynomial_schedule": arguments(
-        init_value=LR, end_value=LR, power=st.sampled_from([0.0, 1, 1.0]) | st.floats(0.5, 3),
-        transition_steps=st.just(0) | STEPS, transition_begin=st.integers(0, 20),
-    ),
-    "piecewise_constant_schedule": arguments(
-        init_value=LR, boundaries_and_scales=st.none() | SCALES
-    ),
-    "piecewise_interpolate_schedule": arguments(
-        interpolate_type=st.sampled_from(["linear", "cosine"]), init_value=LR,
-        boundaries_and_scales=SCALES.filter(bool),
-    ),
-    "exponential_decay": arguments(init_value=LR, **DECAY, **LATER, end_value=ENDS),
-    "cosine_decay_schedule": arguments(init_value=LR, decay_steps=STEPS, alpha=st.floats(0, 2)),
-    "warmup_constant_schedule": arguments(init_value=LR, peak_value=LR, warmup_steps=STEPS),
-    "warmup_cosine_decay_schedule": COSINES,
-    "warmup_exponential_decay_schedule": arguments(
-        init_value=LR, peak_value=LR, warmup_steps=st.integers(0, 20), **DECAY, **LATER,
-        end_value=ENDS,
-    ),
-    "linear_onecycle_schedule": arguments(
-        transition_steps=STEPS, peak_value=LR, pct_start=st.floats(0, 0.5)
-    ),
-    "cosine_onecycle_schedule": arguments(
-        transition_steps=STEPS, peak_value=LR, pct_start=st.floats(0, 0.9)
-    ),
-    "sgdr_schedule": arguments(cosine_kwargs=st.lists(COSINES, min_size=1, max_size=3)),
-    "join_schedules": st.tuples(
-        st.lists(STEPS, min_size=3, max_size=3), st.lists(LR, min_size=4, max_size=4)
-    ).map(
-        lambda drawn: {
-            "schedules": [
-                optax.cosine_decay_schedule(drawn[1][0], drawn[0][0]),
-                optax.constant_schedule(drawn[1][1]),
-                optax.exponential_decay(drawn[1][2], drawn[0][1], 0.5),
-                optax.linear_schedule(drawn[1][3], 0.0, drawn[0][2]),
-            ],
-            "boundaries": list(itertools.accumulate(drawn[0])),
-        }
-    ),
-}  # fmt: skip

@@ -1,21 +1,19 @@
-"""What is read from the schedules of Keras, TensorFlow 1 and optax is what they give."""
+"""What is read from the schedules of Keras and TensorFlow 1 is what they give."""
 
 import functools
 import math
 
 import keras
 import numpy as np
-import optax
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras.optimizers import schedules as k
 
 import lrsched as L
 import lrsched.keras
 import native_functions as native
-from drawn import lengths_in, steps_around
 from lrsched import natives
 from lrsched.keras import read
 from native import close
@@ -43,10 +41,6 @@ def test_the_table_names_all_of_them():
     version_1 = {name for name in dir(native.v1) if "decay" in name or "piecewise" in name}
     assert version_1 - {"piecewise_constant_decay"} == rows("tensorflow1")
     assert rows("tensorflow1") == native.TENSORFLOW_1.keys() | {"noisy_linear_cosine_decay"}
-    helpers = ("inject", "scale_by", "Wrapped")
-    functions = {name for name in dir(optax.schedules) if name[0] != "_" and name[0].islower()}
-    functions = {name for name in functions if not name.startswith(helpers)}
-    assert functions == rows("optax") == native.OPTAX.keys()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -93,18 +87,6 @@ def test_tensorflow_1(name, data):
         agree(schedule(steps), rates, 1e-9 if exact else FLOAT32)
 
 
-@pytest.mark.parametrize("name", native.OPTAX)
-@settings(max_examples=12)
-@given(data=st.data())
-def test_optax(name, data):
-    made = getattr(optax, name)(**data.draw(native.OPTAX[name]))
-    schedule = read(made)
-    # One by one: over an array XLA multiplies by a reciprocal, and a staircase steps late.
-    steps = {*range(0, 250, 10), *(t for t in steps_around(*lengths_in(schedule)) if t < 300)}
-    agree(schedule(sorted(steps)), [float(made(step)) for step in sorted(steps)])
-    assert natives.read(made) == schedule
-
-
 READ = [
     (lambda: k.ExponentialDecay(0.1, 10, 0.5, staircase=True),
      L.Exponential(0.1, decay_rate=0.5, decay_steps=10, staircase=True)),
@@ -122,14 +104,6 @@ READ = [
     (lambda: native.v1.cosine_decay(0.1, 0, 10), L.Cosine(0.1, 10)),
     (lambda: native.v1.piecewise_constant_decay(0, [9], [0.5, 0.25]),
      L.PiecewiseConstant([10], [0.5, 0.25])),
-    (lambda: optax.warmup_cosine_decay_schedule(0.0, 0.3, 0, 20), L.Cosine(0.3, 20)),
-    (lambda: optax.warmup_cosine_decay_schedule(0.0, 0.3, 5, 25),
-     L.Sequence([L.Linear(0.0, 0.3, decay_steps=5), L.Cosine(0.3, 20)], [5])),
-    (lambda: optax.exponential_decay(0.1, 10, 0.5, 3, end_value=0.01),
-     L.Sequence([L.Constant(0.1), L.Exponential(0.1, decay_rate=0.5, decay_steps=10)], [3])
-     .clip(min_lr=0.01)),
-    (lambda: optax.piecewise_constant_schedule(0.1, {10: 0.5, 5: 0.5}),
-     L.PiecewiseConstant([5, 10], [0.1, 0.05, 0.025])),
 ]  # fmt: skip
 
 
@@ -198,12 +172,6 @@ REFUSED = [
     (lambda: keras.callbacks.ReduceLROnPlateau("val_auc"), ValueError, "mode='min' or"),
     (lambda: native.v1.noisy_linear_cosine_decay(0.1, 0, 10), TypeError, "noise.*Noisy"),
     (lambda: native.v1.exponential_decay(0.1, 0, -5, 0.5), ValueError, "decay_steps.*-5"),
-    (lambda: optax.cosine_decay_schedule(0.1, 10, exponent=2.0), ValueError, "exponent=2.0"),
-    (lambda: optax.join_schedules([lambda step: 0.1, optax.constant_schedule(0.1)], [5]), TypeError,
-     "join_schedules.*no schedule of optax"),
-    (lambda: optax.join_schedules([optax.constant_schedule(0.1)] * 3, [9, 5]), ValueError, "order"),
-    (lambda: optax.linear_schedule(0.1, -0.1, 5), ValueError, "end_lr.*-0.1"),
-    (lambda: optax.sgd(0.1), TypeError, "is no schedule of"),
     (lambda: lambda step: 0.1, TypeError, "is no schedule of"),
     (lambda: functools.partial(math.cos), TypeError, "is no schedule of"),
     (lambda: keras.optimizers.SGD(0.1), TypeError, "SGD cannot be read"),
