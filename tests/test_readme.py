@@ -11,7 +11,7 @@ import lrsched as L
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-PYTORCH, KERAS, VALUES, OWN, TRAIN, SWEEP = BLOCKS
+PYTORCH, KERAS, DIAGNOSE, VALUES, READ, OTHERS, JAX, OWN, TRAIN, SWEEP = BLOCKS
 
 
 def run(code):
@@ -42,6 +42,40 @@ def test_values():
     assert schedule == L.Cosine(0.3, 20).warmup(5)
     assert "# array([0.  , 0.3 , 0.15, 0.  ])" in VALUES
     assert schedule([0, 5, 15, 25]) == pytest.approx([0, 0.3, 0.15, 0])
+
+
+def test_diagnosis(capsys):
+    found = run(DIAGNOSE)["found"]
+    printed = capsys.readouterr().out.splitlines()
+    said = re.findall(r"  # (.*)\n", DIAGNOSE)[-2:]
+    assert printed[0] == said[0] == f"{found.fault} {found.times}"
+    assert printed[1].startswith(said[1].removesuffix(" ..."))
+
+
+def test_reading(capsys):
+    schedule = run(READ)["schedule"]
+    assert f"  # {schedule!r}\n" in READ
+    assert "keras.optimizers.schedules.PiecewiseConstantDecay(" in capsys.readouterr().out
+
+
+def test_other_numbers():
+    names = run(OTHERS)
+    (group,), scheduler = names["optimizer"].param_groups, names["scheduler"]
+    for step in range(60):
+        assert group["lr"] == names["waves"](step)
+        assert group["weight_decay"] == pytest.approx(0.1 * group["lr"])
+        names["optimizer"].step()
+        scheduler.step()
+    for _ in range(4):
+        scheduler.update(1.0)
+    assert group["lr"] == 0.5 * names["waves"](60)
+
+
+def test_jax():
+    pytest.importorskip("optax", reason="optax is not installed")
+    names = run(JAX)
+    rates = names["schedule"](range(1050))
+    assert names["rates"].tolist() == pytest.approx(rates, rel=1e-6)
 
 
 def test_own_schedule():
