@@ -8,6 +8,8 @@
 ``lrsched.pytorch`` and ``lrsched.keras`` hand a schedule to an optimizer.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from . import arguments, natives, plotting  # noqa: F401  # lrsched.arguments, without an import
 from .compositions import Clipped, PerEpoch, Product, Repeat, Scaled, Warmup
 from .cosines import Cosine, CosineAnnealing, CosineRestarts, LinearCosine
@@ -21,14 +23,16 @@ from .decays import (
     Polynomial,
     Power,
 )
-from .diagnosis import Diagnosis, diagnose
 from .noise import NoisyLinearCosine
 from .piecewise import Constant, MultiStep, PiecewiseConstant, StepDecay
 from .plateau import Plateau
 from .schedule import Schedule
 from .sequence import Sequence
-from .text import from_text
 from .value import from_dict
+
+if TYPE_CHECKING:
+    from .diagnosis import Diagnosis, diagnose
+    from .text import from_text
 
 __all__ = [
     "Clipped",
@@ -75,9 +79,20 @@ def __dir__() -> list[str]:
     return sorted([*__all__, *loaded, "__version__"])
 
 
-def __getattr__(name: str) -> str:
-    if name == "__version__":  # looked up on demand: the metadata module is slow to import
+def __getattr__(name: str) -> Any:
+    """What is loaded on demand, so that importing the schedules stays quick."""
+    value: Any
+    if name == "__version__":
         from importlib.metadata import version
 
         return version("lrsched")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in ("Diagnosis", "diagnose"):
+        from . import diagnosis
+
+        value = getattr(diagnosis, name)
+    elif name == "from_text":
+        from .text import from_text as value
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value

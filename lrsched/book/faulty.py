@@ -320,3 +320,8 @@ def another_attribute() -> Rates:
             self.model.optimizer.lr = PLAN(batch)
 
     return fit(0.1, Decay())
+
+
+if __name__ == "__main__":  # what is said of each
+    for each in PROGRAMS:
+        print(f"{each.framework}: {each.mistake}\n    {each.diagnosis()}\n")
