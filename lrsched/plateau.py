@@ -168,8 +168,8 @@ class Plateau(Value, frozen=False):
         As :meth:`lrsched.Schedule.code`: "pytorch" gives a ``scheduler``, "keras" a ``callback``
         that monitors "val_loss", "lrsched" a ``schedule``.
 
-        Raises ValueError for another framework, and for "keras" unless the settings are those
-        of its callback, with ``threshold_mode="abs"`` and ``eps=0``.
+        Keras's own callback has ``threshold_mode="abs"`` and ``eps=0``; for others it is ours.
+        Raises ValueError for another framework.
 
         >>> print(Plateau(0.1, patience=2, threshold_mode="abs", eps=0).code("keras"))
         callback = keras.callbacks.ReduceLROnPlateau(

@@ -26,21 +26,25 @@ def code(value: Any, framework: str) -> str:
         return "\n".join(
             [*chains.base_rate(given), assignment("scheduler", chains.call(row, given))]
         )
-    noun = "callback" if isinstance(value, Plateau) else "schedule"
-    return assignment(noun, Call(row.name, tuple(given.items())))
+    return assignment(_noun(value, framework), Call(row.name, tuple(given.items())))
+
+
+def _noun(value: Any, framework: str) -> str:
+    """What is made in a framework, as a name."""
+    plateau = "callback" if isinstance(value, Plateau) else "schedule"
+    return "scheduler" if framework == "pytorch" else plateau
 
 
 def _adapter(value: Any, framework: str, reason: str) -> list[str]:
     """The lines that make our own object, under a comment that says why."""
     name = FRAMEWORKS[framework][0]
-    if isinstance(value, Plateau):
-        raise ValueError(f"{name} has no equal of {value!r}: {reason}")
-    noun = "scheduler" if framework == "pytorch" else "schedule"
+    noun = _noun(value, framework)
+    maker = "plateau" if isinstance(value, Plateau) else noun
     arguments: list[tuple[str, Any]] = [("", value)]
     if framework == "pytorch":
         arguments.insert(0, ("", chains.OPTIMIZER))
     why = f": {reason}." if reason else "."
-    call = Call(f"lrsched.{framework}.{noun}", tuple(arguments))
+    call = Call(f"lrsched.{framework}.{maker}", tuple(arguments))
     return [comment(f"{name} has no {noun} with these rates{why}"), assignment(noun, call)]
 
 
