@@ -48,6 +48,8 @@ def of(name):
 
 def test_each_recipe_is_tested():
     assert RECIPES.keys() == NEEDED.keys()
+    code = "\n".join([SHARED, *RECIPES.values()])
+    assert max(map(len, code.splitlines())) <= 84  # what fits on a page
 
 
 def stopped_and_resumed(recipe, *, counts_all=False, float32=False, **options):
