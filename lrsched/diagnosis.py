@@ -11,7 +11,7 @@ from .applied import Applied, precision, read_rates, read_rounding, read_steps
 from .arguments import OrNone, Whole
 from .explanations import ENOUGH, Explanation, explanations
 from .namespaces import LAST_STEP
-from .plotting import plot_schedule
+from .plotting import axes_in_use, plot_schedule
 from .schedule import Schedule, is_schedule
 from .sentences import advised, explained, listed, shown
 
@@ -128,16 +128,16 @@ class Diagnosis(Explanation):
         Raises:
             ImportError: without Matplotlib (``pip install lrsched[plot]``).
         """
+        ax = axes_in_use(ax)
         each = self.groups or (self,)
+        plans = {id(group.run.schedule): k for k, group in reversed(list(enumerate(each)))}
+        for k in sorted(plans.values()):
+            label = "planned" if len(plans) == 1 else f"planned, group {k}"
+            plan = each[k].run.schedule
+            plot_schedule(plan, self.run.steps, ax, label=label, linewidth=5, alpha=0.4)
         for k, group in enumerate(each):
-            run, of = group.run, f", group {k}" if self.groups else ""
-            if not k or run.schedule is not each[k - 1].run.schedule:
-                label = f"planned{of}" if len({id(one.run.schedule) for one in each}) > 1 else None
-                line = {"label": label or "planned", "linewidth": 5, "alpha": 0.4}
-                ax = plot_schedule(run.schedule, run.steps, ax, **line)
-            assert ax is not None
-            ax.plot(run.steps, run.rates, "--", label=f"applied{of}")
-        assert ax is not None
+            label = f"applied, group {k}" if self.groups else "applied"
+            ax.plot(group.run.steps, group.run.rates, "--", label=label)
         if self.first is not None:
             label = f"first difference: update {self.first:,}"
             ax.axvline(self.first, color="#333333", linestyle=":", linewidth=1.2, label=label)

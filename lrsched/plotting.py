@@ -11,7 +11,7 @@ from .arguments import Whole
 if TYPE_CHECKING:
     import matplotlib.axes
 
-__all__ = ["plot_band", "plot_schedule"]
+__all__ = ["axes_in_use", "plot_band", "plot_schedule"]
 
 
 def plot_schedule(
@@ -38,7 +38,7 @@ def plot_schedule(
     if isinstance(steps, numbers.Real):
         steps = np.arange(Whole(low=1)("steps", steps) + 1)
     rates = schedule(steps)
-    ax = _axes(ax)
+    ax = axes_in_use(ax)
     ax.plot(steps, rates, **{"label": repr(schedule)} | line)
     ax.set_xlabel("step")
     ax.set_ylabel("learning rate")
@@ -87,7 +87,7 @@ def plot_band(
             )
         levels = [0.5, *quantiles]
         middle, low, high = np.array([_quantiles(row, levels) for row in values]).T
-    ax = _axes(ax)
+    ax = axes_in_use(ax)
     (drawn,) = ax.plot(x, middle, **line)
     ax.fill_between(x, low, high, color=drawn.get_color(), alpha=0.2, linewidth=0)
     return ax
@@ -98,7 +98,11 @@ def _quantiles(row: Any, levels: list[float]) -> Any:
     return np.quantile(seen, levels) if len(seen) else np.full(len(levels), np.nan)
 
 
-def _axes(ax: "matplotlib.axes.Axes | None") -> "matplotlib.axes.Axes":
+def axes_in_use(ax: "matplotlib.axes.Axes | None") -> "matplotlib.axes.Axes":
+    """These axes, or without any those in use, or new ones.
+
+    Raises ImportError without Matplotlib (``pip install lrsched[plot]``).
+    """
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:

@@ -154,10 +154,10 @@ def _row(name: str, ours: str, read: Any, write: Any = None, note: str = "", als
 
 def _in_float32(row: Row, also: str) -> Row:
     """The same, but not written where float32 is too coarse for it."""
+    exactly: Any = row.write
 
     def write(schedule: Any, need: Need) -> dict[str, Any]:
-        assert row.write is not None
-        rate = schedule.decay_rate
+        rate, slower = schedule.decay_rate, {}
         if schedule.staircase:
             steps_of(row.name, schedule.decay_steps)
         if isinstance(schedule, Exponential):
@@ -170,8 +170,8 @@ def _in_float32(row: Row, also: str) -> Row:
             # The same curve by a factor that float32 holds better.
             times = math.ceil(math.log(0.5, rate))
             slower = {"decay_steps": times * schedule.decay_steps, "decay_rate": rate**times}
-            return row.write(schedule, need) | slower
-        return row.write(schedule, need)
+        given: dict[str, Any] = exactly(schedule, need) | slower
+        return given
 
     return replace(row, write=write, also=tuple(also.split()))
 
