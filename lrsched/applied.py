@@ -31,7 +31,7 @@ SMALLEST = 2.0**-24  # of float16, whose rates are multiples of it
 
 def read_rates(rates: Any) -> Floats:
     """Rates as [updates] or [updates, groups]; an error names the first that is none."""
-    table = real_array("rates", _in_history(rates)).astype(np.float64)
+    table = real_array("rates", _held(rates)).astype(np.float64)
     if table.ndim not in (1, 2):
         raise ValueError(
             f"rates must be of shape [updates] or [updates, groups], got {list(table.shape)}"
@@ -48,11 +48,11 @@ def read_rates(rates: Any) -> Floats:
     return np.maximum(table, 0.0)
 
 
-def _in_history(rates: Any) -> Any:
-    """The rates in what Keras's ``fit`` returns, or in its dict."""
-    logs = getattr(rates, "history", rates)
+def _held(rates: Any) -> Any:
+    """The rates in a recorder, in what Keras's ``fit`` returns, or in its dict."""
+    logs = getattr(rates, "history", getattr(rates, "rates", rates))
     if not isinstance(logs, Mapping):
-        return rates
+        return logs
     if "learning_rate" not in logs:
         raise ValueError(
             f"rates must have 'learning_rate' among the columns of a history, got {', '.join(logs)}"

@@ -17,7 +17,7 @@ LONGEST, DEEPEST = 100_000, 100  # characters, and levels
 BITS = 1024  # of a whole number
 ALLOWED = (
     "allowed are calls of the schedules of lrsched with numbers, strings, True, False, None, "
-    "lists and tuples, the methods " + ", ".join(METHODS) + ", and * with a number"
+    "lists and tuples, the methods " + ", ".join(METHODS) + ", and *"
 )
 
 
@@ -26,7 +26,7 @@ def from_text(text: str) -> Schedule:
 
     It is what ``repr`` prints of a schedule, or what you write in a program: calls of the
     schedules of ``lrsched``, also as ``lrsched.Cosine(...)``; their methods ``warmup``,
-    ``clip``, ``per_epoch`` and ``repeat``; a schedule times a number; numbers, with arithmetic on
+    ``clip``, ``per_epoch`` and ``repeat``; a schedule times a number or another; numbers, with arithmetic on
     them (``390 * 90``), strings, ``True``, ``False``, ``None``, lists and tuples. A schedule class
     of your own is known by its name once it is defined. The text is read, not executed: nothing
     but schedules can be made of it.
@@ -130,7 +130,8 @@ class _Reader:
         of = self.operators[type(node.op)]
         for schedule, factor, side in ((left, right, node.right), (right, left, node.left)):
             if isinstance(schedule, Schedule) and of is operator.mul:
-                return schedule * self._number(side, factor)
+                other = factor if isinstance(factor, Schedule) else self._number(side, factor)
+                return schedule * other
         left, right = self._number(node.left, left), self._number(node.right, right)
         whole = isinstance(left, int) and isinstance(right, int)
         if whole and of is operator.pow and left.bit_length() * abs(right) > BITS:

@@ -83,7 +83,8 @@ def test_recorders():
         for _ in range(100):
             optimizer.step()
             scheduler.step()
-    assert L.diagnose(recorder.rates, COSINE).fault == "none"
+    assert L.diagnose(recorder.rates, COSINE) == L.diagnose(recorder, COSINE)
+    assert L.diagnose(recorder, COSINE).fault == "none"
 
 
 def test_keras_history():
