@@ -175,8 +175,8 @@ def diagnose(
         rates: the rates that the updates used, in order: [updates], or [updates, groups] for
             several parameter groups. What :func:`lrsched.pytorch.record` or
             :class:`lrsched.keras.Recorder` recorded, or a column of a log: any array, list or
-            tensor. Or such a recorder itself; or what Keras's ``fit`` returned, whose ``learning_rate`` is that of each epoch,
-            beside a schedule over epochs.
+            tensor. Or such a recorder itself; or what Keras's ``fit`` returned, whose
+            ``learning_rate`` is that of each epoch, beside a schedule over epochs.
         schedule: what was planned, over updates. For several groups one for each, or one for all:
             groups that are it times a number are then no fault, if one of them is it; the number
             is the ``factor`` of the group's diagnosis.

@@ -26,10 +26,10 @@ def from_text(text: str) -> Schedule:
 
     It is what ``repr`` prints of a schedule, or what you write in a program: calls of the
     schedules of ``lrsched``, also as ``lrsched.Cosine(...)``; their methods ``warmup``,
-    ``clip``, ``per_epoch`` and ``repeat``; a schedule times a number or another; numbers, with arithmetic on
-    them (``390 * 90``), strings, ``True``, ``False``, ``None``, lists and tuples. A schedule class
-    of your own is known by its name once it is defined. The text is read, not executed: nothing
-    but schedules can be made of it.
+    ``clip``, ``per_epoch`` and ``repeat``; a schedule times a number or another; numbers, with
+    arithmetic on them (``390 * 90``), strings, ``True``, ``False``, ``None``, lists and tuples. A
+    schedule class of your own is known by its name once it is defined. The text is read, not
+    executed: nothing but schedules can be made of it.
 
     Raises:
         TypeError: a ``text`` that is no string, and what the schedules raise.
