@@ -317,6 +317,8 @@ def _evaluate_tensorflow(tf: Any, formula: Formula, step: Any) -> Any:
 
 def _evaluate_jax(jax: Any, formula: Formula, step: Any) -> Any:
     check_jax(jax, "step", step)
+    if not hasattr(jax, "enable_x64"):
+        raise ImportError(f"steps on JAX arrays need JAX 0.8 or later, got {jax.__version__}")
     known = not isinstance(step, jax.core.Tracer) and step.is_fully_addressable
     if known and {device.platform for device in step.devices()} == {"cpu"}:
         t = np.asarray(step).astype(np.float64)

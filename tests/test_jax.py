@@ -298,3 +298,9 @@ def test_a_formula_of_ones_own():
 
     assert Bare()(jnp.int32(3)) == jax.jit(Bare())(3) == 0.25
     assert jax.grad(Bare())(3.0) == 0
+
+
+def test_an_older_jax(monkeypatch):
+    monkeypatch.delattr(jax, "enable_x64")
+    with pytest.raises(ImportError, match=f"need JAX 0.8 or later, got {jax.__version__}"):
+        L.Constant(0.1)(jax.numpy.arange(3))
