@@ -53,6 +53,7 @@ def test_what_users_write(text, schedule):
         ("lrsched.from_dict({})", "lrsched.from_dict is no schedule"),
         ("os.Cosine(0.3, 1200)", "is nothing that may be called"),
         ("Cosine(0.3, 1200).to_dict()", "is nothing that may be called"),
+        ("Cosine(0.3, 1200).plot(10)", "is nothing that may be called"),
         ("Cosine(0.3, 1200).__class__(1)", "is nothing that may be called"),
         ("(5).warmup(3)", "is no method of a schedule"),
         ("Cosine(*[0.3, 1200])", r"\*\[0.3, 1200\] is not understood"),
