@@ -10,7 +10,17 @@ from typing import Any, ClassVar, TypeVar, get_origin
 
 from .arguments import Check, check_fields, check_of, plain_type
 
-__all__ = ["Value", "classes_called", "from_dict", "made", "tells_keywords", "writes", "written"]
+__all__ = [
+    "Value",
+    "classes_called",
+    "equal",
+    "from_dict",
+    "given",
+    "made",
+    "tells_keywords",
+    "writes",
+    "written",
+]
 
 Call = TypeVar("Call", bound=Callable[..., Any])
 
@@ -64,12 +74,8 @@ class Value:
         """
 
     def __repr__(self) -> str:
-        given = [
-            f"{field.name}={value!r}"
-            for field in _arguments(self)
-            if not _equal(value := getattr(self, field.name), field.default)
-        ]
-        return f"{type(self).__name__}({', '.join(given)})"
+        arguments = ", ".join(f"{field.name}={value!r}" for field, value in given(self))
+        return f"{type(self).__name__}({arguments})"
 
     def to_dict(self) -> dict[str, Any]:
         """The class and its arguments as a dict of plain Python values that JSON can hold.
@@ -123,9 +129,16 @@ def _arguments(value: Value | type[Value]) -> list[dataclasses.Field[Any]]:
     return [field for field in dataclasses.fields(value) if field.init]
 
 
-def _equal(value: Any, default: Any) -> bool:
+def given(value: Value) -> list[tuple[dataclasses.Field[Any], Any]]:
+    """The arguments of a value that are not their defaults."""
+    pairs = [(field, getattr(value, field.name)) for field in _arguments(value)]
+    return [(field, each) for field, each in pairs if not equal(each, field.default)]
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Whether two are equal, whatever they hold."""
     try:
-        return bool(value == default)
+        return one is other or bool(one == other)
     except ValueError:  # an array of several, in a class of one's own
         return False
 

@@ -6,6 +6,7 @@ What they equal is not said here: it is read from them.
 from collections import namedtuple
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler as t
@@ -51,6 +52,13 @@ def rates_of(optimizer, scheduler, steps):
         optimizer.step()
         scheduler.step()
     return np.array(rates)
+
+
+def refused(read, native, error, message):
+    """Reading a native schedule must fail by a sentence."""
+    with pytest.raises(error, match=message) as caught:
+        read(native)
+    assert "cannot be read" in str(caught.value)
 
 
 def close(actual, expected, rtol=1e-10, atol=1e-13):

@@ -167,9 +167,9 @@ LENGTHS = {
 
 def _per_epoch(s: PerEpoch, until: float) -> Schedule | None:
     inner: Any = s.schedule
-    jumps = isinstance(inner, Constant | StepDecay | MultiStep | PiecewiseConstant)
-    jumps = jumps or getattr(inner, "staircase", False)
-    if not _knows_lengths(inner) or not (s.smooth or (jumps and _has_whole_lengths(inner))):
+    stairs = isinstance(inner, Constant | StepDecay | MultiStep | PiecewiseConstant)
+    stairs = stairs or getattr(inner, "staircase", False)
+    if not _knows_lengths(inner) or not (s.smooth or (stairs and _has_whole_lengths(inner))):
         return None
     return _replaced(inner, s.steps_per_epoch, lambda name: name in LENGTHS)
 

@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from ..value import Value
+from ..value import Value, given
 
 __all__ = [
     "FOR_EVER",
@@ -44,12 +44,12 @@ def ours(value: Value) -> Call:
     """The call that makes a value of ours: the first argument stands without its name."""
     cls = type(value)
     name = f"lrsched.{cls.__name__}" if is_ours(cls) else cls.__qualname__.split(".")[-1]
-    arguments = []
-    for k, field in enumerate(field for field in dataclasses.fields(value) if field.init):
-        given = getattr(value, field.name)
-        if given is not field.default and not _equal(given, field.default):
-            arguments.append(("" if k == 0 and not field.kw_only else field.name, given))
-    return Call(name, tuple(arguments))
+    first = [field.name for field in dataclasses.fields(value) if field.init][:1]
+    arguments = tuple(
+        ("" if field.name in first and not field.kw_only else field.name, each)
+        for field, each in given(value)
+    )
+    return Call(name, arguments)
 
 
 def imports_of(value: Value) -> list[str]:
@@ -69,13 +69,6 @@ def imports_of(value: Value) -> list[str]:
 def is_ours(cls: type) -> bool:
     """Whether a class is one of this package."""
     return cls.__module__.partition(".")[0] == __package__.partition(".")[0]
-
-
-def _equal(value: Any, default: Any) -> bool:
-    try:
-        return bool(value == default)
-    except ValueError:  # an array of several, in a class of one's own
-        return False
 
 
 def assignment(name: str, value: Any) -> str:

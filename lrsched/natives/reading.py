@@ -6,6 +6,7 @@ from typing import Any
 
 from ..plateau import Plateau
 from ..schedule import Schedule
+from ..value import equal
 from . import chains, keras, optax
 from .rows import Row, find, native_class, plain
 
@@ -40,7 +41,7 @@ def read(native: Any) -> Any:
 def _read(row: Row, native: Any) -> Any:
     if row in chains.ROWS:
         found = chains.read_groups(native)
-        return found[0] if all(_alike(each, found[0]) for each in found) else found
+        return found[0] if all(equal(each, found[0]) for each in found) else found
     if row.framework == "lrsched":
         return row.read({"schedule": native.schedule})
     if row.name.endswith("ReduceLROnPlateau"):
@@ -48,13 +49,6 @@ def _read(row: Row, native: Any) -> Any:
     if row in optax.ROWS:
         return _checked(row, row.read(optax.arguments_of(native)), native)
     return _checked(row, row.read(plain(native.get_config())), native)
-
-
-def _alike(one: Any, other: Any) -> bool:
-    try:
-        return bool(one == other)
-    except ValueError:  # an array in a schedule of one's own
-        return one is other
 
 
 def _rate_of(model: Any) -> Any:
