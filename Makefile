@@ -45,7 +45,8 @@ help:
 	@echo "make serve          open the built book at http://localhost:$(PORT)"
 	@echo "make benchmark      measure what a schedule costs, and training side by side"
 	@echo "make house          count code lines, long functions, private names; draw the imports"
-	@echo "make record         train at full size and write the records (hours on two cores)"
+	@echo "make record         train at full size and write the records (hours on two cores);"
+	@echo "                    NAME=warmup-adam measures that one alone"
 	@echo "make address URL=https://github.com/you/repository"
 	@echo "                    set the public address everywhere"
 	@echo "make clean          remove all that was made"
@@ -93,7 +94,7 @@ house: $(ENV)
 # One process on all cores. Stopped and started again, it goes on where it was.
 record: $(ENV)
 	@$(ON_ALL_CORES) -u TQDM_DISABLE LRSCHED_EDITION=full LRSCHED_RECORD=_build/record \
-		$(BIN)/python book/record.py $$(grep -l "book\.experiment\|book\.sweep" book/*.ipynb)
+		$(BIN)/python book/record.py $(NAME)
 
 address:
 	@$(PYTHON) book/address.py set "$(URL)"

@@ -23,7 +23,7 @@ from .arguments import (
 )
 from .namespaces import Namespace
 from .schedule import Schedule
-from .shapes import between, geometric, progress, whole_periods
+from .shapes import between, geometric, half_wave, progress, whole_periods
 from .value import tells_keywords
 
 __all__ = ["CycleMomentum", "Cyclical", "OneCycle", "WarmupStableDecay"]
@@ -298,15 +298,20 @@ class WarmupStableDecay(Schedule):
     .. math:: \eta_t = \begin{cases}
         \eta_0 \, t / w & t < w \\
         \eta_0 & w \le t < w + p \\
-        \eta_0 + (\eta_1 - \eta_0) \min((t - w - p) / s, 1) & t \ge w + p
+        \eta_1 + (\eta_0 - \eta_1) \, h\big(\min((t - w - p) / s, 1)\big) & t \ge w + p
         \end{cases}
+
+    with :math:`h(x) = 1 - x`, :math:`\tfrac{1}{2} (1 + \cos \pi x)` or
+    :math:`1 - \sqrt{x}`. The kinds of fall are named as in ``get_wsd_schedule`` of Hugging Face's
+    transformers.
 
     Args:
         base_lr: the rate of the plateau, :math:`\eta_0`.
         warmup_steps: the steps of the linear rise from 0, :math:`w`; may be 0.
         stable_steps: the steps of the plateau, :math:`p`; may be 0.
-        decay_steps: the steps of the linear fall, :math:`s`.
+        decay_steps: the steps of the fall, :math:`s`.
         end_lr: the rate from then on, :math:`\eta_1`.
+        decay: "linear", "cosine" or "1-sqrt".
 
     >>> trapezoid = WarmupStableDecay(0.1, warmup_steps=10, stable_steps=80, decay_steps=10)
     >>> trapezoid([0, 5, 10, 90, 95, 100])
@@ -319,15 +324,29 @@ class WarmupStableDecay(Schedule):
     stable_steps: DurationOrZero
     decay_steps: Duration
     end_lr: Rate = 0.0
+    decay: Literal["linear", "cosine", "1-sqrt"] = "linear"
 
-    formula = (
-        r"\begin{cases} \eta_0 \, t / w & t < w \\ \eta_0 & w \le t < w + p \\"
-        r" \eta_0 + (\eta_1 - \eta_0) \min((t - w - p) / s, 1) & t \ge w + p \end{cases}"
-    )
+    @property
+    def formula(self) -> str:
+        height = {
+            "linear": "1 - x",
+            "cosine": r"\tfrac{1}{2} (1 + \cos \pi x)",
+            "1-sqrt": r"1 - \sqrt{x}",
+        }[self.decay]
+        return (
+            r"\begin{cases} \eta_0 \, t / w & t < w \\ \eta_0 & w \le t < w + p \\"
+            r" \eta_1 + (\eta_0 - \eta_1) \, h(x) & t \ge w + p \end{cases},"
+            rf" \quad x = \min((t - w - p) / s, 1), \quad h(x) = {height}"
+        )
 
     def rate(self, xp: Namespace, t: Any) -> Any:
         since = xp.maximum(t - (self.warmup_steps + self.stable_steps), 0.0)
-        rate = between(self.base_lr, self.end_lr, progress(xp, since, self.decay_steps))
+        p = progress(xp, since, self.decay_steps)
+        if self.decay == "cosine":
+            p = 1.0 - half_wave(xp, p)
+        elif self.decay == "1-sqrt":
+            p = xp.sqrt(p)
+        rate = between(self.base_lr, self.end_lr, p)
         return rate * progress(xp, t, self.warmup_steps) if self.warmup_steps else rate
 
     def falls_from(self) -> float | None:

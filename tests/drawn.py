@@ -44,6 +44,8 @@ EXAMPLES = [
     L.Cyclical(0.1, 0.5, step_size_up=4, mode="exp_range", gamma=0.9).momentum(base_momentum=0),
     L.WarmupStableDecay(0.1, warmup_steps=4, stable_steps=6, decay_steps=5, end_lr=0.01),
     L.WarmupStableDecay(0.1, warmup_steps=0, stable_steps=6, decay_steps=5),
+    L.WarmupStableDecay(0.1, warmup_steps=3, stable_steps=0, decay_steps=5, decay="cosine"),
+    L.WarmupStableDecay(0.1, warmup_steps=3, stable_steps=6, decay_steps=9, decay="1-sqrt"),
     L.Cosine(0.3, 20).warmup(5),
     L.Cosine(0.3, 20).warmup(5, start_lr=0.01, shape="exponential"),
     L.Cosine(0.3, 20).warmup(5.5, start_lr=0.01, shape="constant"),
@@ -102,6 +104,7 @@ BY_NAME = {
         "staircase cycle smooth": st.booleans(),
         "times": st.none() | st.integers(1, 5) | st.integers(1, 10**12),
         "anneal": st.sampled_from(["cos", "linear"]),
+        "decay": st.sampled_from(["linear", "cosine", "1-sqrt"]),
     }.items()
     for name in names.split()
 }

@@ -9,7 +9,7 @@ import pytest
 
 import lrsched as L
 from lrsched import lab
-from lrsched.book import Plan, edition, editions, plan
+from lrsched.book import TRIALS, Plan, edition, editions, plan
 from lrsched.lab import Run, digits, mlp, polynomial
 
 NAMES, SWEEPS = list(editions.QUICK), list(editions.SWEEPS)
@@ -38,7 +38,9 @@ def test_edition(monkeypatch, value, expected):
 def test_the_book_uses_every_plan():
     cells = [cell for path in CHAPTERS for cell in nbformat.read(path, 4).cells]
     code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
-    assert set(re.findall(r'book\.plan\("(.*?)"\)', code)) == {*NAMES, *SWEEPS}
+    in_chapters = set(re.findall(r'book\.plan\("(.*?)"\)', code))
+    assert in_chapters | set(TRIALS) == {*NAMES, *SWEEPS}
+    assert set(re.findall(r'book\.trial\("(.*?)"\)', code)) <= set(TRIALS)
     assert list(editions.FULL) == NAMES
     assert not set(NAMES) & set(SWEEPS)
 

@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import tensorflow as tf
+import transformers
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -47,6 +48,24 @@ def test_torch_lambdas(name, data):
     optimizer = native.sgd(lr)
     scheduler = native.t.LambdaLR(optimizer, factor(**arguments))
     close(ours(lr, **arguments)(range(250)), native.rates_of(optimizer, scheduler, 250))
+
+
+@given(
+    lr=native.LR, share=st.floats(0, 1),
+    rise=st.integers(0, 9), stay=st.integers(0, 30), fall=st.integers(1, 30),
+    decay=st.sampled_from(["linear", "cosine", "1-sqrt"]),
+)  # fmt: skip
+def test_warmup_stable_decay_of_transformers(lr, share, rise, stay, fall, decay):
+    """Without a share to begin with: theirs also starts the warmup at ``min_lr_ratio``."""
+    optimizer = native.sgd(lr)
+    share = 0.0 if rise else share
+    scheduler = transformers.get_wsd_schedule(
+        optimizer, rise, fall, num_stable_steps=stay, decay_type=decay, min_lr_ratio=share
+    )
+    ours = L.WarmupStableDecay(
+        lr, warmup_steps=rise, stable_steps=stay, decay_steps=fall, end_lr=share * lr, decay=decay
+    )
+    close(ours(range(80)), native.rates_of(optimizer, scheduler, 80))
 
 
 def test_whole_numbers_as_int_and_as_float():

@@ -8,9 +8,11 @@ from .editions import Plan, edition, plan
 from .experiments import experiment, keep, sweep
 from .records import record, record_table
 from .style import use_style
+from .trials import TRIALS, trial
 from .verdicts import Findings, decide, judged, together, verdict
 
 __all__ = [
+    "TRIALS",
     "Findings",
     "Plan",
     "decide",
@@ -29,6 +31,7 @@ __all__ = [
     "sweep",
     "table",
     "together",
+    "trial",
     "use_style",
     "verdict",
 ]

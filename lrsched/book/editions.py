@@ -42,6 +42,10 @@ class Plan:
         """
         return copy.deepcopy(_data(edition(), self.validation))
 
+    def split(self, seed: int) -> Any:
+        """The same data with other images for training and validation, which the seed draws."""
+        return copy.deepcopy(_data(edition(), self.validation, seed))
+
     @property
     def steps_per_epoch(self) -> int:
         """The updates in an epoch."""
@@ -64,18 +68,30 @@ QUICK = {
     "wide-cosine": (4, 1, 200),
     "cyclical-rates": (20, 5, 200),
     "decay-epochs": (60, 5, 200),
+    "optimizer-rates": (10, 3, 200),
+    "range-tests": (5, 3, 200),
+    "batch-rates": (8, 2, 200),
+    "cooldowns": (20, 3, 200),
+    "cycles": (14, 3, 200),
+    "decay-splits": (30, 5, 200),
 }
 FULL = {
-    "lenet-schedules": (30, 5, 0),
-    "lenet-base-rates": (6, 3, 5000),
-    "warmup-lengths": (3, 5, 0),
-    "warmup-before-any": (4, 4, 0),
-    "warmup-distances": (3, 5, 0),
-    "warmup-adam": (3, 5, 0),
+    "lenet-schedules": (30, 15, 0),
+    "lenet-base-rates": (6, 10, 5000),
+    "warmup-lengths": (3, 30, 0),
+    "warmup-before-any": (4, 30, 0),
+    "warmup-distances": (3, 30, 0),
+    "warmup-adam": (3, 30, 0),
     "polynomial-powers": (6, 3, 5000),
     "wide-cosine": (4, 1, 0),
     "cyclical-rates": (20, 10, 0),
     "decay-epochs": (60, 10, 5000),
+    "optimizer-rates": (5, 10, 5000),
+    "range-tests": (2, 10, 5000),
+    "batch-rates": (8, 5, 5000),
+    "cooldowns": (40, 10, 5000),
+    "cycles": (14, 10, 5000),
+    "decay-splits": (60, 10, 5000),
 }
 
 # For each sweep: epochs, seeds in the quick and in the full edition, batch size.
@@ -121,8 +137,9 @@ def plan(name: str) -> Plan:
     return Plan(name, epochs, number, 256, validation)
 
 
-@functools.cache
-def _data(edition: str, validation: int | None) -> Data | Regression:
+@functools.lru_cache(maxsize=4)
+def _data(edition: str, validation: int | None, seed: int = 0) -> Data | Regression:
     if validation is None:
         return polynomial()
-    return digits(validation) if edition == "quick" else fashion_mnist(validation)
+    make = digits if edition == "quick" else fashion_mnist
+    return make(validation, seed=seed)

@@ -17,11 +17,14 @@ from .editions import Plan, edition
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["experiment", "keep", "sweep"]
+__all__ = ["arguments", "experiment", "keep", "recording", "sweep"]
 
 
 def experiment(plan: Plan, runs: Sequence[Run], whole: bool = True, **settings: Any) -> Results:
     """Train the runs as the plan says. ``make record`` also writes the results as a record.
+
+    A record grows: runs that are in one of the same settings already are taken from it, and what
+    is written holds both. Delete the record to measure all anew.
 
     Args:
         plan: which experiment, and how large.
@@ -31,13 +34,17 @@ def experiment(plan: Plan, runs: Sequence[Run], whole: bool = True, **settings: 
         **settings: further arguments for :func:`lrsched.lab.train`.
     """
     runs = list(runs)
-    recorded = whole and _recording()
-    if recorded:
-        _check_kept(runs)
-    results = lab.train(runs, plan.data, **_arguments(plan) | settings)
-    if recorded:
-        records.write(plan.name, results)
-    return results
+    how = arguments(plan) | settings
+    if not (whole and recording()):
+        return lab.train(runs, plan.data, **how)
+    _check_kept(runs)
+    data = plan.data
+    known = records.begun(plan.name, _telling(data, how))
+    measured = set() if known is None else set(known.runs)
+    if missing := [run for run in runs if run not in measured]:
+        results = lab.train(missing, data, **how)
+        records.write(plan.name, results if known is None else known.joined(results, runs))
+    return records.record(plan.name)
 
 
 def sweep(
@@ -55,7 +62,7 @@ def sweep(
         networks, schedules: what to train.
         **settings: further arguments for :func:`lrsched.lab.sweep`.
     """
-    return lab.sweep(networks, schedules, plan.seeds, plan.data, **_arguments(plan) | settings)
+    return lab.sweep(networks, schedules, plan.seeds, plan.data, **arguments(plan) | settings)
 
 
 def keep(plan: Plan, source: Results, result: "pd.DataFrame", part: str = "") -> "pd.DataFrame":
@@ -73,12 +80,12 @@ def keep(plan: Plan, source: Results, result: "pd.DataFrame", part: str = "") ->
         TypeError: other values or names in the result, whether or not it is written.
     """
     records.checked_columns(result)
-    if _recording():
+    if recording():
         records.write_table(f"{plan.name}-{part}" if part else plan.name, source, result)
     return result
 
 
-def _recording() -> str | None:
+def recording() -> str | None:
     """The folder for checkpoints if records are to be written, else None."""
     folder = os.environ.get("LRSCHED_RECORD")
     if folder and edition() != "full":
@@ -86,10 +93,23 @@ def _recording() -> str | None:
     return folder
 
 
-def _arguments(plan: Plan) -> dict[str, Any]:
-    folder = _recording()
-    where = {"checkpoint": Path(folder) / f"{plan.name}.checkpoint"} if folder else {}
-    return {"name": plan.name} | where | plan.settings()
+def arguments(plan: Plan, part: str = "") -> dict[str, Any]:
+    """The arguments of :func:`lrsched.lab.train` for a training that the plan is of."""
+    name, folder = f"{plan.name}-{part}" if part else plan.name, recording()
+    where = {"checkpoint": Path(folder) / f"{name}.checkpoint"} if folder else {}
+    return {"name": name} | where | plan.settings()
+
+
+def _telling(data: Any, how: Mapping[str, Any]) -> dict[str, Any]:
+    """What tells, before a training, whether a record has the settings that it will have."""
+    optimizer = how.get("optimizer") or lab.SGD()
+    return {
+        "checksum": data.checksum,
+        "optimizer": optimizer.to_dict(),
+        "epochs": how["epochs"],
+        "batch_size": how["batch_size"],
+        "distances_every": how.get("distances_every"),
+    }
 
 
 def _check_kept(runs: Sequence[Any]) -> None:

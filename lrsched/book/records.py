@@ -11,6 +11,7 @@ import numbers
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,8 @@ from ..lab.plain import text
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["checked_columns", "commit", "record", "record_table", "write", "write_table"]
+__all__ = ["begun", "checked_columns", "commit", "described_parts", "record", "record_table",
+           "write", "write_parts", "write_table"]  # fmt: skip
 
 FOLDER_VARIABLE = "LRSCHED_RECORDS_DIR"
 
@@ -67,6 +69,16 @@ def record_table(name: str) -> "pd.DataFrame":
     return table
 
 
+def begun(name: str, settings: Mapping[str, Any]) -> Results | None:
+    """The record of an experiment if there is one, and its settings are these as far as they go."""
+    try:
+        known = record(name)
+    except ValueError:
+        return None
+    same = all(known.settings.get(key) == value for key, value in settings.items())
+    return known if same else None
+
+
 def _folder() -> Path:
     return Path(os.environ.get(FOLDER_VARIABLE) or str(resources.files(__package__) / "records"))
 
@@ -86,15 +98,48 @@ def _read(name: str, part: str) -> Any:
 
 def write_table(name: str, source: Results, result: "pd.DataFrame") -> Path:
     """Write what was computed from results as :func:`write` does the results."""
-    columns = checked_columns(result)
     content = {
         "settings": source.settings | {"seeds": len(source.seeds)},
         "surroundings": source.surroundings | _origin(),
         "seconds": _rounded(float(source.seconds.sum())),
+    }
+    return _write(name, content | _content(result))
+
+
+def _content(result: "pd.DataFrame") -> dict[str, Any]:
+    """A table as a record has it."""
+    columns = checked_columns(result)
+    return {
         "columns": [column for column, _ in columns],
         "rows": list(map(list, zip(*(values for _, values in columns), strict=True))),
     }
-    return _write(name, content)
+
+
+def described_parts(parts: Mapping[str, Results]) -> dict[str, Any]:
+    """The settings that all parts share, with those of each as "parts"; surroundings; seconds."""
+    settings = {name: results.settings for name, results in parts.items()}
+    first = next(iter(settings.values()))
+    shared = [
+        key for key in first if all(each.get(key) == first[key] for each in settings.values())
+    ]
+    own = {
+        name: {key: value for key, value in each.items() if key not in shared}
+        | {"seconds": _rounded(float(parts[name].seconds.sum()))}
+        for name, each in settings.items()
+    }
+    seeds = {seed for results in parts.values() for seed in results.seeds}
+    return {
+        "settings": {key: first[key] for key in shared} | {"seeds": len(seeds), "parts": own},
+        "surroundings": next(iter(parts.values())).surroundings,
+        "seconds": _rounded(sum(float(results.seconds.sum()) for results in parts.values())),
+    }
+
+
+def write_parts(name: str, parts: Mapping[str, Results], result: "pd.DataFrame") -> Path:
+    """Write a table that was computed from several trainings as :func:`write` does results."""
+    described = described_parts(parts)
+    described["surroundings"] |= _origin()
+    return _write(name, described | _content(result))
 
 
 def write(name: str, results: Results) -> Path:

@@ -1,6 +1,6 @@
 """What training leaves: the rates that were used, and the results of every run."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +124,45 @@ class Results:
             chosen(self.seconds),
             self.settings,
             self.surroundings,
+        )
+
+    def joined(self, others: "Results", runs: Sequence[Run]) -> "Results":
+        """These runs, of which some are here and the rest are in other results of equal settings.
+
+        The rates and losses of each update are not kept. ``surroundings`` are those of the others,
+        with those of these results as ``before``.
+
+        Raises:
+            ValueError: other settings, or a run that is in neither.
+        """
+        if self.settings != others.settings:
+            raise ValueError(
+                f"others must be of the settings {self.settings!r}, got {others.settings!r}"
+            )
+        both = (*self.runs, *others.runs)
+        places = {run: place for place, run in enumerate(both)}
+        if lost := [run for run in runs if run not in places]:
+            raise ValueError(f"runs must be of these results or the others, got {lost[0]}")
+        order = [places[run] for run in runs]
+
+        def together(ours: Array, theirs: Array) -> Array:
+            return np.concatenate([ours, theirs], axis=-1)[..., order]
+
+        def tables(ours: dict[str, Array], theirs: dict[str, Array]) -> dict[str, Array]:
+            return {name: together(values, theirs[name]) for name, values in ours.items()}
+
+        return Results(
+            tuple(runs),
+            tables(self.metrics, others.metrics),
+            None,
+            None,
+            None,
+            tables(self.distances, others.distances),
+            self.distance_steps,
+            together(self.diverged, others.diverged),
+            together(self.seconds, others.seconds),
+            self.settings,
+            others.surroundings | {"before": self.surroundings | {"runs": len(self.runs)}},
         )
 
     def table(self) -> "pd.DataFrame":

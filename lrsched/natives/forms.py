@@ -119,9 +119,13 @@ def _one_cycle(s: OneCycle, until: float) -> Schedule | None:
     return joined([(0, s), (s.total_steps, Constant(s(s.total_steps)))])
 
 
-def _warmup_stable_decay(s: WarmupStableDecay, until: float) -> Schedule:
+def _warmup_stable_decay(s: WarmupStableDecay, until: float) -> Schedule | None:
     rise = Linear(0.0, s.base_lr, decay_steps=s.warmup_steps or 1)
-    fall = Linear(s.base_lr, s.end_lr, decay_steps=s.decay_steps)
+    fall: Schedule = Linear(s.base_lr, s.end_lr, decay_steps=s.decay_steps)
+    if s.decay == "cosine" and s.end_lr <= s.base_lr:
+        fall = Cosine(s.base_lr, s.decay_steps, end_lr=s.end_lr)
+    elif s.decay != "linear":
+        return None
     starts = (0, s.warmup_steps, s.warmup_steps + s.stable_steps)
     return joined(stepwise("", starts[1:], [rise, Constant(s.base_lr), fall]))
 

@@ -1,0 +1,49 @@
+"""The experiments of the book by name, each defined once for both editions.
+
+    make record NAME=optimizer-rates
+    python -m lrsched.book.trials --help
+
+A trial is a function of its :class:`lrsched.book.Plan`. It trains, and returns what is kept of
+it: results of runs, or a table with a row for each run.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Union
+
+from ...lab import Results
+from ..editions import Plan, plan
+from . import batches, cooldowns, cycles, lenet, optimizers, splits, warmup
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["TRIALS", "trial"]
+
+TRIALS: dict[str, Callable[[Plan], Union[Results, "pd.DataFrame"]]] = {
+    "lenet-schedules": lenet.schedules,
+    "lenet-base-rates": lenet.base_rates,
+    "warmup-lengths": warmup.lengths,
+    "warmup-before-any": warmup.before_any,
+    "warmup-distances": warmup.distances,
+    "warmup-adam": warmup.adam,
+    "polynomial-powers": lenet.powers,
+    "wide-cosine": lenet.wide,
+    "cyclical-rates": cycles.triangles,
+    "optimizer-rates": optimizers.rates,
+    "range-tests": optimizers.range_tests,
+    "batch-rates": batches.rates,
+    "cooldowns": cooldowns.lengths,
+    "cycles": cycles.restarts,
+    "decay-splits": splits.drops,
+}
+
+
+def trial(name: str) -> Union[Results, "pd.DataFrame"]:
+    """Run an experiment in the edition at hand; ``make record`` also writes its record.
+
+    Raises ValueError if there is none of this name.
+    """
+    if name not in TRIALS:
+        known = ", ".join(map(repr, TRIALS))
+        raise ValueError(f"name must be one of {known}, got {name!r}")
+    return TRIALS[name](plan(name))
