@@ -23,7 +23,15 @@ from ..lab.plain import text
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["checked_columns", "commit", "record", "record_table", "write", "write_table"]
+__all__ = [
+    "checked_columns",
+    "commit",
+    "record",
+    "record_table",
+    "settings",
+    "write",
+    "write_table",
+]
 
 FOLDER_VARIABLE = "LRSCHED_RECORDS_DIR"
 
@@ -65,6 +73,14 @@ def record_table(name: str) -> "pd.DataFrame":
     table = pd.DataFrame(rows, columns=content["columns"])
     table.attrs = {part: content[part] for part in ("settings", "surroundings", "seconds")}
     return table
+
+
+def settings(name: str) -> dict[str, Any]:
+    """What decided the results of a record, of runs or of a table.
+
+    Raises ValueError if there is none of this name.
+    """
+    return dict(_read(name, "settings")["settings"])
 
 
 def _folder() -> Path:
