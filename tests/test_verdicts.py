@@ -6,9 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy.stats import ttest_1samp
 
 from lrsched import Constant, book, lab
 from lrsched.book import Findings, decide, described, judged, overview, spread, together, verdict
+from lrsched.book.verdicts import VERDICTS, Interval, weigh
 
 S, R, U = "supported", "refuted", "undecided"
 
@@ -81,3 +85,55 @@ def test_overview(shown, capsys):
         "| run | test loss | note |\n| --- | --- | --- |\n"
         f"| a | {spread(last['a'], 2)} | first |\n| b | {spread(last['b'], 2)} | second |"
     ]
+
+
+# With a margin
+
+
+def is_decided(values, bound, margin):
+    """The rule in the words of tests: Student's t, and the two one-sided ones of equivalence."""
+
+    def p(mean, side):
+        return ttest_1samp(values, mean, alternative=side).pvalue
+
+    if ttest_1samp(values, bound).pvalue < 0.05:
+        return "supported" if np.mean(values) > bound else "refuted"
+    ends = margin and max(p(bound - margin, "greater"), p(bound + margin, "less"))
+    return "no difference" if margin and ends <= 0.025 else "undecided"
+
+
+@given(
+    st.lists(st.integers(-1000, 1000), min_size=2, max_size=12),
+    st.sampled_from([0, 1, -0.01]),
+    st.none() | st.floats(0.001, 2),
+    st.sampled_from([1e-3, 1e-2, 1]),
+)
+def test_differences_are_weighed_by_the_rule(numbers, bound, margin, scale):
+    values = bound + scale * np.array(numbers)
+    assume(np.std(values) > 1e-9)
+    found = weigh(values, bound, margin)
+    ends = ttest_1samp(values, bound).confidence_interval(0.95)
+    np.testing.assert_allclose((found.low, found.high), ends, rtol=1e-9, atol=1e-12)
+    beside = [bound] if margin is None else [bound, bound - margin, bound + margin]
+    assume(all(abs(end - near) > 1e-9 for end in ends for near in beside))
+    assert found.verdict == is_decided(values, bound, margin)
+    assert (found.seeds, found.lost) == (len(values), 0)
+    assert weigh(Interval(found.mean, *ends, 9), bound, margin).verdict == found.verdict
+
+
+@given(st.lists(st.sampled_from(VERDICTS), max_size=6), st.randoms())
+def test_cases_together(verdicts, random):
+    verdict = together(verdicts)
+    random.shuffle(verdicts)
+    assert together(verdicts) == verdict
+    assert (verdict == "supported") == (set(verdicts) == {"supported"})
+    assert (verdict == "refuted") == ("refuted" in verdicts)
+    small = "no difference" in verdicts and {*verdicts} <= {"supported", "no difference"}
+    assert (verdict == "no difference") == small
+
+
+def test_the_margin_holds_its_ends():
+    ends = [(-1, 1), (-1.01, 1), (-1, 1.01), (0, 0), (0.01, 0.5), (-0.5, -0.01), (np.nan, np.nan)]
+    n, u = "no difference", "undecided"
+    assert [decide(*each, margin=1) for each in ends] == [n, u, u, n, "supported", "refuted", u]
+    assert [decide(*each, bound=2, margin=1) for each in [(1, 3), (0.9, 3)]] == [n, u]

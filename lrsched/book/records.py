@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["begun", "checked_columns", "commit", "described_parts", "record", "record_table",
-           "write", "write_parts", "write_table"]  # fmt: skip
+           "settings", "write", "write_parts", "write_table"]  # fmt: skip
 
 FOLDER_VARIABLE = "LRSCHED_RECORDS_DIR"
 
@@ -69,13 +69,21 @@ def record_table(name: str) -> "pd.DataFrame":
     return table
 
 
-def begun(name: str, settings: Mapping[str, Any]) -> Results | None:
+def settings(name: str) -> dict[str, Any]:
+    """What decided the results of a record, of runs or of a table.
+
+    Raises ValueError if there is none of this name.
+    """
+    return dict(_read(name, "settings")["settings"])
+
+
+def begun(name: str, wanted: Mapping[str, Any]) -> Results | None:
     """The record of an experiment if there is one, and its settings are these as far as they go."""
     try:
         known = record(name)
     except ValueError:
         return None
-    same = all(known.settings.get(key) == value for key, value in settings.items())
+    same = all(known.settings.get(key) == value for key, value in wanted.items())
     return known if same else None
 
 
@@ -117,15 +125,13 @@ def _content(result: "pd.DataFrame") -> dict[str, Any]:
 
 def described_parts(parts: Mapping[str, Results]) -> dict[str, Any]:
     """The settings that all parts share, with those of each as "parts"; surroundings; seconds."""
-    settings = {name: results.settings for name, results in parts.items()}
-    first = next(iter(settings.values()))
-    shared = [
-        key for key in first if all(each.get(key) == first[key] for each in settings.values())
-    ]
+    said = {name: results.settings for name, results in parts.items()}
+    first = next(iter(said.values()))
+    shared = [key for key in first if all(each.get(key) == first[key] for each in said.values())]
     own = {
         name: {key: value for key, value in each.items() if key not in shared}
         | {"seconds": _rounded(float(parts[name].seconds.sum()))}
-        for name, each in settings.items()
+        for name, each in said.items()
     }
     seeds = {seed for results in parts.values() for seed in results.seeds}
     return {

@@ -1,0 +1,156 @@
+"""All claims, as a table, as pictures, and counted."""
+
+import textwrap
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ..display import show
+from ..display import table as show_table
+from ..pictures import draw_findings, draw_legend, panels
+from ..verdicts import Finding, together
+from . import batchnorm, cyclical, decay, lenet, warmup
+from .base import Claim
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["CLAIMS", "claim", "conclude", "count", "draw", "overview", "table"]
+
+SUBJECTS = (lenet, warmup, batchnorm, cyclical, decay)
+
+CLAIMS: tuple[Claim, ...] = tuple(each for subject in SUBJECTS for each in subject.CLAIMS)
+
+
+def claim(name: str) -> Claim:
+    """The claim of this name.
+
+    Raises ValueError if there is none.
+
+    >>> claim("cosine-beats-constant").text
+    'the cosine improves the test accuracy'
+    """
+    for each in CLAIMS:
+        if each.name == name:
+            return each
+    known = ", ".join(repr(each.name) for each in CLAIMS)
+    raise ValueError(f"name must be that of a claim ({known}), got {name!r}")
+
+
+def table(claims: Iterable[Claim | str] = CLAIMS) -> pd.DataFrame:
+    """A row for each claim, with its verdict and why.
+
+    Args:
+        claims: which, or their names; by default all.
+
+    Returns:
+        The columns are name, claim (its text), source (a number, 0: ours), verdict, why (the
+        interval of a single case, or how many cases say what), cases, decided (how many of
+        them), seeds (a number, or from the fewest to the most), data, records, page, difference
+        and margin.
+    """
+    return pd.DataFrame([_row(each) for each in _chosen(claims)], columns=list(_COLUMNS))
+
+
+def count(rows: pd.DataFrame) -> str:
+    """How much of a :func:`table` is decided, in a sentence."""
+    claims = int((rows["verdict"] != "undecided").sum())
+    cases, decided = int(rows["cases"].sum()), int(rows["decided"].sum())
+    return f"{claims} of {len(rows)} claims and {decided} of {cases} comparisons are decided"
+
+
+def overview(claims: Iterable[Claim | str] = CLAIMS) -> None:
+    """Show a table of claims in a notebook, each linked to where it is judged; and the count.
+
+    Args:
+        claims: which, or their names; by default all.
+    """
+    chosen = _chosen(claims)
+    rows = table(chosen)
+    cells = [
+        [f"[{each.text}]({each.link})", each.source or "", row["verdict"], row["why"], row["seeds"]]
+        for each, row in zip(chosen, rows.to_dict("records"), strict=True)
+    ]
+    show_table(["claim", "source", "verdict", "why", "seeds"], cells)
+    show(f"{count(rows)}.")
+
+
+def conclude(which: Claim | str, cases: bool = False) -> str:
+    """Show the verdict on a claim in a notebook, and return it.
+
+    Args:
+        which: the claim, or its name.
+        cases: whether to show the table of its cases, too.
+
+    Raises ValueError for a name that is not there.
+    """
+    (chosen,) = _chosen([which])
+    findings = chosen.findings()
+    if cases:
+        rows = [[case, chosen.told(found), found.verdict] for case, found in findings.items()]
+        show_table(["case", f"{chosen.difference}, 95 %", "verdict"], rows)
+    verdict = _verdict(findings.values())
+    show(f"**Verdict** on *{chosen.text}*: **{verdict}**; {chosen.why(findings)}.")
+    return verdict
+
+
+def draw(claims: Claim | str | Iterable[Claim | str]) -> "Figure":
+    """Draw what the records say of claims: a panel for each, a dot and a bar for each case.
+
+    A panel's title is the claim and its verdict; its axis says what is above the line if the
+    claim is true. See :func:`lrsched.book.pictures.draw_findings`. In a notebook ``plt.show()``
+    comes after it.
+
+    Args:
+        claims: one, or several; or their names.
+
+    Raises ValueError for a name that is not there, or no claim.
+    """
+    chosen = _chosen([claims] if isinstance(claims, Claim | str) else claims)
+    findings = [each.findings() for each in chosen]
+    figure, axes = panels([len(cases) for cases in findings])
+    labels = max((len(case) for cases in findings for case in cases), default=0)
+    width = max(24, 62 - labels)  # of what is written beside them
+    for ax, each, cases in zip(axes, chosen, findings, strict=True):
+        draw_findings(ax, cases, each.bound, each.margin, each.digits)
+        title = f"{each.text}: {_verdict(cases.values())}"
+        ax.set_title(textwrap.fill(title[0].upper() + title[1:], width), fontsize=12)
+        ax.set_xlabel(textwrap.fill(each.difference, width), fontsize=11)
+    draw_legend(figure, (found.verdict for cases in findings for found in cases.values()))
+    return figure
+
+
+def _chosen(claims: Iterable[Claim | str]) -> list[Claim]:
+    return [claim(each) if isinstance(each, str) else each for each in claims]
+
+
+def _verdict(findings: Iterable[Finding]) -> str:
+    return together(found.verdict for found in findings)
+
+
+_COLUMNS = (
+    "name", "claim", "source", "verdict", "why", "cases", "decided", "seeds", "data", "records",
+    "page", "difference", "margin",
+)  # fmt: skip
+
+
+def _row(each: Claim) -> dict[str, Any]:
+    findings = each.findings()
+    verdicts = [found.verdict for found in findings.values()]
+    seeds = sorted({found.seeds for found in findings.values()})
+    return {
+        "name": each.name,
+        "claim": each.text,
+        "source": each.source,
+        "verdict": together(verdicts),
+        "why": each.why(findings),
+        "cases": len(findings),
+        "decided": len(findings) - verdicts.count("undecided"),
+        "seeds": "–".join(dict.fromkeys(str(ends) for ends in (*seeds[:1], *seeds[-1:]))),
+        "data": each.data,
+        "records": ", ".join(each.records),
+        "page": each.page,
+        "difference": each.difference,
+        "margin": each.margin,
+    }
