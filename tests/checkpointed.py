@@ -69,3 +69,19 @@ def same(left, right):
         assert one.keys() == two.keys()
         for name in one:
             np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+    assert left.states.keys() == right.states.keys()
+    for epoch, state in left.states.items():
+        same_states(state, right.states[epoch])
+
+
+def same_states(left, right):
+    """To the bit."""
+    assert (left.epoch, left.runs, left.steps) == (right.epoch, right.runs, right.steps)
+    assert left.tensors.keys() == right.tensors.keys()
+    for network, tensors in left.tensors.items():
+        assert tensors.keys() == right.tensors[network].keys()
+        for name, tensor in tensors.items():
+            other = right.tensors[network][name]
+            assert tensor.dtype == other.dtype
+            np.testing.assert_array_equal(tensor.numpy(), other.numpy(), err_msg=name)
+    assert left.fingerprint() == right.fingerprint()

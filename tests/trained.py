@@ -29,6 +29,7 @@ IMAGES = {
 
 def train(checkpoint, kind, file):
     said = {"epochs": 3, "group": 3, "checkpoint": checkpoint, "checkpoint_seconds": 0}
+    said["keep"] = [1, 3]
     if kind == "rows":
         networks = {f"{norm}": lambda norm=norm: lab.mlp(norm=norm) for norm in (None, "before")}
         results = lab.sweep(

@@ -13,6 +13,7 @@ from .optimizers import SGD, Adam
 from .results import Results
 from .runs import Run
 from .stack import Stack
+from .states import State
 from .statistics import interval, ratio
 from .sweeps import sweep
 from .trainer import train
@@ -27,6 +28,7 @@ __all__ = [
     "Run",
     "Split",
     "Stack",
+    "State",
     "digits",
     "fashion_mnist",
     "interval",

@@ -1,7 +1,7 @@
 """A group: runs in training side by side, as one program."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -47,7 +47,7 @@ class Group:
         device: where to train.
 
     Attributes:
-        epoch: the number of epochs done.
+        epoch: the number of epochs done, those before a start from a state included.
         applied: the rates that the updates used, float32, a tensor [runs] for each so far.
         losses: the losses of the batches likewise.
         metrics: by name, a tensor [runs] for each epoch so far.
@@ -55,6 +55,7 @@ class Group:
             :attr:`lrsched.lab.Results.distances`.
         diverged: the step whose loss was the first that is not finite, or -1, [runs].
         seconds: the time that it has taken.
+        kept: by epoch, the tensors of :meth:`start_from`.
     """
 
     def __init__(
@@ -67,19 +68,26 @@ class Group:
         self.runs, self.settings = runs, settings
         self.stack = Stack(networks, device)
         self.optimizer = StackOptimizer(settings.optimizer, self.stack.parameters)
-        self.rates = Rates(runs, settings.epochs, settings.steps_per_epoch)
+        steps = settings.steps_per_epoch
+        self.rates = Rates(runs, settings.epochs, steps, settings.start_step)
         self.planned = torch.from_numpy(self.rates.table).to(device)  # [steps, runs]
-        self.start: dict[str, tuple[Tensor, Tensor]] = {}  # the first weights, and their squares
+        self.first: dict[str, tuple[Tensor, Tensor]] = {}  # the first weights, and their squares
         for name, p in self.stack.parameters.items() if settings.distances_every else ():
             start = p.detach().clone()
-            self.start[name] = start, torch.stack([each.square().sum() for each in start])
-        self.epoch = 0
+            self.first[name] = start, torch.stack([each.square().sum() for each in start])
+        self.epoch = settings.start_epoch
         self.seconds = 0.0
         self.diverged = torch.full((len(runs),), -1, device=device)
         self.applied: list[Tensor] = []
         self.losses: list[Tensor] = []
         self.metrics: dict[str, list[Tensor]] = {}
         self.distances: dict[str, list[Tensor]] = {}
+        self.kept: dict[int, dict[str, Tensor]] = {}
+
+    @property
+    def done(self) -> int:
+        """The number of epochs done, without those before a start from a state."""
+        return self.epoch - self.settings.start_epoch
 
     @property
     def zeros(self) -> Tensor:
@@ -96,7 +104,7 @@ class Group:
     def train_epoch(self, teacher: Teacher) -> None:
         """Train for one epoch, and keep what was measured: NaN for runs that have diverged."""
         begun = time.perf_counter()
-        first = self.epoch * self.settings.steps_per_epoch
+        first = len(self.losses)
         losses, metrics, finite = teacher.epoch(self)
         self.epoch += 1
         self.losses += list(losses)
@@ -107,7 +115,7 @@ class Group:
         for name, value in metrics.items():
             shown = torch.where(self.diverged >= 0, torch.nan, value.to(self.diverged.device))
             self.metrics.setdefault(name, []).append(shown.cpu())
-        self._follow(self.epoch)
+        self._follow(self.done)
         self.seconds += time.perf_counter() - begun
 
     def _follow(self, epoch: int) -> None:
@@ -120,7 +128,7 @@ class Group:
     def _measure_distances(self) -> None:
         layers: dict[str, list[Tensor]] = {}
         for name, p in self.stack.parameters.items():
-            start, long = self.start[name]
+            start, long = self.first[name]
             pair = torch.stack([(p - start).flatten(1).square().sum(1), long])
             layers.setdefault(name.rpartition(".")[0], []).append(pair)
         for layer, pairs in layers.items():
@@ -159,8 +167,33 @@ class Group:
             setattr(self, name, list(state[name].to(device)))
         for name in self._TABLES:
             setattr(self, name, {key: list(values) for key, values in state[name].items()})
-        for epoch in range(1, self.epoch + 1):
+        self.kept = state.get("kept", {})
+        for epoch in range(1, self.done + 1):
             self._follow(epoch)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """All that updates change, by name, each [runs, ...]."""
+        tensors = {f"parameters.{name}": p.detach() for name, p in self.stack.parameters.items()}
+        tensors |= {f"buffers.{name}": b for name, b in self.stack.buffers.items()}
+        for moment, each in self.optimizer.state.items():
+            named = zip(self.stack.parameters, each, strict=True)
+            tensors |= {f"moments.{moment}.{name}": tensor for name, tensor in named}
+        return tensors
+
+    def keep(self) -> None:
+        """Keep a copy, on the CPU, of all that is needed to start from here."""
+        tensors = self._tensors() | {"diverged": self.diverged >= 0}
+        self.kept[self.epoch] = {
+            name: tensor.to("cpu", copy=True) for name, tensor in tensors.items()
+        }
+
+    def start_from(self, tensors: Mapping[str, Tensor]) -> None:
+        """Start where a group of these runs was when it kept the tensors."""
+        for name, own in self._tensors().items():
+            own.copy_(tensors[name])
+        self.optimizer.steps = self.settings.start_step
+        diverged = tensors["diverged"].to(self.diverged.device)
+        self.diverged = torch.where(diverged, 0, -1)  # so at the first step
 
     def _measured(self) -> dict[str, Any]:
         return {
@@ -171,6 +204,7 @@ class Group:
                 name: {key: torch.stack(values) for key, values in getattr(self, name).items()}
                 for name in self._TABLES
             },
+            **({"kept": self.kept} if self.kept else {}),
         }
 
     def results(self, each_update: bool) -> dict[str, Any]:
@@ -189,9 +223,8 @@ class Group:
         steps = self.settings.steps_per_epoch
         applied: np.ndarray[Any, Any] = measured["applied"].numpy()
         watched = self.metrics[self.settings.watch] if self.rates.follow else None
-        check_applied(
-            self.runs, applied, steps, None if watched is None else torch.stack(watched).numpy()
-        )
+        metric = None if watched is None else torch.stack(watched).numpy()
+        check_applied(self.runs, applied, steps, metric, self.settings.start_step)
         # A view would keep the rates of all steps.
         measured["rate"] = measured["applied"][steps - 1 :: steps].clone()
         if not each_update:

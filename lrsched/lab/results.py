@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .runs import Run, check_applied
+from .states import State
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +30,10 @@ class Results:
     the running ones. Validation and test are measured after the epoch, NaN without samples. From
     the epoch on in which a run diverged its figures are NaN.
 
+    Training that started from a :class:`State` has results of its own epochs alone: all arrays
+    begin there. ``settings["start_epoch"]`` says how many epochs came before; the epochs of the
+    table and of ``states``, and ``distance_steps``, count on from them.
+
     Attributes:
         runs: the runs; their order is that of the last axis of all arrays.
         metrics: by name, each [epochs, runs].
@@ -41,10 +46,12 @@ class Results:
             length of these, [points, runs]; NaN where a network has no such layer. Empty if none
             was asked for.
         distance_steps: the number of updates before each of the points.
-        diverged: the step whose loss was the first that was not finite, or -1, [runs].
+        diverged: the step whose loss was the first that was not finite, as a place in
+            ``losses``, or -1, [runs]; 0 if the run had diverged when it started from a state.
         seconds: the share of each run in the time that its group took, [runs].
         settings: what else decides the results.
         surroundings: machine and versions, which may change the last digits and the time.
+        states: by epoch, what was asked to be kept; empty in a record.
     """
 
     runs: tuple[Run, ...]
@@ -58,11 +65,17 @@ class Results:
     seconds: Array
     settings: dict[str, Any] = field(default_factory=dict)
     surroundings: dict[str, Any] = field(default_factory=dict)
+    states: dict[int, State] = field(default_factory=dict)
 
     @property
     def epochs(self) -> int:
         """The number of epochs."""
         return int(self.settings["epochs"])
+
+    @property
+    def start_epoch(self) -> int:
+        """The epochs that came before; 0 but for runs that started from a state."""
+        return int(self.settings.get("start_epoch", 0))
 
     @property
     def steps_per_epoch(self) -> int:
@@ -124,6 +137,7 @@ class Results:
             chosen(self.seconds),
             self.settings,
             self.surroundings,
+            {epoch: state.select(keep) for epoch, state in self.states.items()},
         )
 
     def joined(self, others: "Results", runs: Sequence[Run]) -> "Results":
@@ -168,20 +182,22 @@ class Results:
     def table(self) -> "pd.DataFrame":
         """A row for each run and epoch.
 
-        The columns are network and schedule (the labels), seed, epoch (counted from 1), rate
+        The columns are network and schedule (the labels), seed, epoch (counted from 1, or on
+        from where runs started from a state), rate
         (what the last update of the epoch used; not in a record), each metric, and diverged:
         whether the run has. ``attrs`` holds settings, surroundings, and the seconds that all took.
         """
         import pandas as pd
 
         runs, epochs = self.runs, self.epochs
+        begin = self.start_epoch + 1
         labels = [run.label for run in runs]
         numbers = all(isinstance(label, float) for label in labels)
         columns: dict[str, Any] = {
             "network": np.repeat(np.array([run.network for run in runs], object), epochs),
             "schedule": np.repeat(np.array(labels, float if numbers else object), epochs),
             "seed": np.repeat([run.seed for run in runs], epochs),
-            "epoch": np.tile(np.arange(1, epochs + 1), len(runs)),
+            "epoch": np.tile(np.arange(begin, begin + epochs), len(runs)),
         }
         if self.rate is not None:
             columns["rate"] = self.rate.T.reshape(-1)
@@ -213,7 +229,8 @@ class Results:
                 "the rates of each update are not there: they were checked while it was trained"
             )
         watched = self.metrics.get(self.settings.get("watch", ""))
-        check_applied(self.runs, self.rates, self.steps_per_epoch, watched)
+        first = self.start_epoch * self.steps_per_epoch
+        check_applied(self.runs, self.rates, self.steps_per_epoch, watched, first)
         return (
             f"{len(self.rates):,} updates of {len(self.runs)} runs: "
             "each used the rate of its schedule, exactly."

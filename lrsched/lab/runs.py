@@ -35,7 +35,8 @@ class Run:
         label: what the run is drawn and listed under, a string; a number in a sweep of rates.
         schedule: gives the rate at each step, counted in batches from 0; write one over epochs as
             ``schedule.per_epoch(steps)``. A :class:`lrsched.Plateau` stands for itself as it is
-            at the start, and is updated after each epoch.
+            at the start, and is updated after each epoch. In training that goes on from a
+            :class:`State`, the steps go on, too; a plateau begins there.
         seed: at least 0.
         network: the label of the network, where there are several.
     """
@@ -67,8 +68,8 @@ def follows_metric(rule: Any) -> TypeGuard[Plateau]:
     return isinstance(rule, Plateau)
 
 
-def planned_rates(name: str, rule: Any, steps: int) -> Array:
-    """The rate of each step, [steps], as far as it is known at the start.
+def planned_rates(name: str, rule: Any, steps: int, first: int = 0) -> Array:
+    """The rates of so many steps from the first on, [steps], as far as they are known there.
 
     Raises:
         TypeError: neither a schedule nor a plateau, or one that cannot be hashed.
@@ -84,11 +85,11 @@ def planned_rates(name: str, rule: Any, steps: int) -> Array:
         raise TypeError(
             f"{name} must have arguments that can be hashed, such as tuples for lists, got {rule!r}"
         ) from error
-    rates = np.asarray(rule(np.arange(steps)), float)
+    rates = np.asarray(rule(np.arange(first, first + steps)), float)
     if rates.shape != (steps,) or not (np.isfinite(rates) & (rates >= 0)).all():
         raise ValueError(
-            f"{name} must give a finite rate of at least 0 for each of {steps} steps, got "
-            f"{rates!r} from {rule!r}"
+            f"{name} must give a finite rate of at least 0 for each of {steps} steps"
+            f"{f' from step {first} on' if first else ''}, got {rates!r} from {rule!r}"
         )
     return rates
 
@@ -96,12 +97,19 @@ def planned_rates(name: str, rule: Any, steps: int) -> Array:
 class Rates:
     """The rates of runs side by side: as schedules plan them, and as plateaus go on.
 
+    Args:
+        runs: the runs.
+        epochs, steps_per_epoch: for how long.
+        first: the step of the schedules that comes first.
+
     Attributes:
         table: float64, [steps, runs]. A rate that follows a metric is planned to stay.
         follow: whether there are such rates.
     """
 
-    def __init__(self, runs: Sequence[Run], epochs: int, steps_per_epoch: int) -> None:
+    def __init__(
+        self, runs: Sequence[Run], epochs: int, steps_per_epoch: int, first: int = 0
+    ) -> None:
         self._steps_per_epoch = steps_per_epoch
         self._plateaus: dict[int, Plateau] = {}
         columns: dict[Any, Array] = {}  # many runs may follow one schedule
@@ -112,7 +120,8 @@ class Rates:
                 self._plateaus[place] = dataclasses.replace(run.schedule)  # as it starts
                 key = place
             if key not in columns:
-                columns[key] = planned_rates(f"{run}", run.schedule, epochs * steps_per_epoch)
+                steps = epochs * steps_per_epoch
+                columns[key] = planned_rates(f"{run}", run.schedule, steps, first)
             keys.append(key)
         self.table = np.stack([columns[key] for key in keys], axis=1)
         self.follow = bool(self._plateaus)
@@ -124,7 +133,11 @@ class Rates:
 
 
 def check_applied(
-    runs: Sequence[Run], applied: Array, steps_per_epoch: int, watched: Array | None
+    runs: Sequence[Run],
+    applied: Array,
+    steps_per_epoch: int,
+    watched: Array | None,
+    first: int = 0,
 ) -> None:
     """Raise RateError unless the updates used the rates of the runs, exactly, as float32.
 
@@ -133,17 +146,18 @@ def check_applied(
         applied: what each update used, float32, [steps, runs].
         steps_per_epoch: the updates in an epoch.
         watched: the metric that plateaus followed, [epochs, runs]; None: there are none.
+        first: the step of the schedules that the first update was.
     """
     epochs = len(applied) // steps_per_epoch
-    rates = Rates(runs, epochs, steps_per_epoch)
+    rates = Rates(runs, epochs, steps_per_epoch, first)
     for epoch, metric in enumerate(() if watched is None else watched, 1):
         rates.end_epoch(epoch, metric)
     wrong = np.argwhere(applied != rates.table.astype(np.float32))
     if len(wrong):
         step, place = map(int, wrong[0])
         raise RateError(
-            f"update {step} of {runs[place]} used the rate {applied[step, place]!s}, and not "
-            f"{rates.table[step, place]!s}"
+            f"update {first + step} of {runs[place]} used the rate {applied[step, place]!s}, "
+            f"and not {rates.table[step, place]!s}"
         )
 
 

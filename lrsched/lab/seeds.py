@@ -1,7 +1,7 @@
 """What a seed decides: the first weights, and the order of the samples."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from .machine import undisturbed
 
-__all__ = ["Network", "fingerprint", "initial", "order"]
+__all__ = ["Network", "fingerprint", "initial", "made", "order"]
 
 Network = Callable[[], nn.Sequential]
 
@@ -76,9 +76,19 @@ def order(samples: int, seed: int, epoch: int) -> Tensor:
     return torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(samples))
 
 
-def fingerprint(network: nn.Module) -> str:
-    """The first 16 digits of the SHA-256 of the weights: the same layers may start otherwise."""
+def made(name: str, make: Any, seed: int) -> nn.Sequential:
+    """The check for an argument that makes a network: what it makes for a seed."""
+    if isinstance(make, nn.Module) or not callable(make):
+        raise TypeError(f"{name} must be a function that makes a network, got {make!r}")
+    network = initial(make, seed)
+    if not isinstance(network, nn.Sequential):
+        raise TypeError(f"{name} must make a torch.nn.Sequential, got {network!r}")
+    return network
+
+
+def fingerprint(tensors: Iterable[Tensor]) -> str:
+    """The first 16 digits of the SHA-256 of weights: the same layers may have others."""
     digest = hashlib.sha256()
-    for tensor in network.state_dict().values():
-        digest.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    for tensor in tensors:
+        digest.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]

@@ -42,6 +42,8 @@ class Settings:
         samples: the number of samples to train on.
         distances_every: steps between two measurements of distances, None: none are measured.
         watch: the metric that runs follow, "" if none does.
+        start_epoch: the epochs that the runs have behind them, 0 but for those that go on from a
+            kept state.
     """
 
     data: str
@@ -53,11 +55,17 @@ class Settings:
     samples: int
     distances_every: int | None
     watch: str
+    start_epoch: int = 0
 
     @property
     def steps_per_epoch(self) -> int:
         """The updates in an epoch."""
         return math.ceil(self.samples / self.batch_size)
+
+    @property
+    def start_step(self) -> int:
+        """The updates that the runs have behind them: the first step of their schedules."""
+        return self.start_epoch * self.steps_per_epoch
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain values: what records and tables say of a training."""
@@ -76,4 +84,6 @@ class Settings:
             values["distances_every"] = self.distances_every
         if self.watch or not one:
             values["watch"] = self.watch
+        if self.start_epoch:
+            values["start_epoch"] = self.start_epoch
         return values

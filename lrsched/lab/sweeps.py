@@ -40,8 +40,8 @@ def sweep(
         seeds: the seeds, or their number, counted from 0.
         data: the samples, the same for all.
         epochs: how often all training samples are seen.
-        **settings: further arguments of :func:`train`. The rates and losses of each update are
-            not kept unless ``each_update`` is true.
+        **settings: further arguments of :func:`train`, ``keep`` and ``start`` among them. The
+            rates and losses of each update are not kept unless ``each_update`` is true.
 
     Returns:
         The results, whose :meth:`Results.table` has a row for each run and epoch.

@@ -13,6 +13,7 @@ from .group import Group, Teacher
 from .runs import Run
 from .seeds import Network, initial
 from .settings import Settings, Sizes
+from .states import State
 
 __all__ = ["Task", "Work", "split_by"]
 
@@ -27,6 +28,7 @@ class Work:
         networks: each as seed 0 has it.
         settings: what else decides the results.
         device: where to train.
+        start: where the runs start, if not at first weights.
     """
 
     runs: Sequence[Run]
@@ -34,6 +36,7 @@ class Work:
     networks: Mapping[str, nn.Sequential]
     settings: Settings
     device: torch.device
+    start: State | None = None
 
     @property
     def largest(self) -> str:
@@ -45,10 +48,17 @@ class Work:
         return max(sizes, key=lambda label: sizes[label])
 
     def group(self, runs: Sequence[Run]) -> Group:
-        """Runs of one network, ready for training."""
+        """Runs of one network, with first weights."""
         make = self.makers[runs[0].network]
         starts = {seed: initial(make, seed) for seed in sorted({run.seed for run in runs})}
         return Group(runs, [starts[run.seed] for run in runs], self.settings, self.device)
+
+    def started(self, runs: Sequence[Run]) -> Group:
+        """The same where they start."""
+        group = self.group(runs)
+        if self.start:
+            group.start_from(self.start.rows_of(runs))
+        return group
 
 
 class Task(Protocol):

@@ -1,7 +1,6 @@
 """The trainer: many networks side by side, a schedule for each."""
 
 import dataclasses
-import functools
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,23 +9,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..arguments import AsFloat, Choice, OrNone, Real, Whole, flag
+from ..arguments import AsFloat, Choice, Instance, OrNone, Real, Several, Whole, flag
 from . import checkpoints
 from .classification import Classification
 from .data import Data, Regression
 from .group import Group
 from .machine import chosen_device, surroundings, undisturbed
-from .networks import lenet
+from .makers import example, makers_of
 from .optimizers import SGD, Optimizer
-from .plain import labelled, plain, text
+from .plain import plain, text
 from .regression import RegressionTask
 from .results import Results
 from .runs import Run, checked_runs, follows_metric, planned_rates
-from .seeds import Network, fingerprint, initial
+from .seeds import Network, fingerprint
 from .settings import Settings, Sizes
-from .stack import Stack, normalises
+from .stack import normalises
+from .states import State, checked_start, joined
 from .task import Task, Work
 
 __all__ = ["train"]
@@ -48,6 +48,8 @@ def train(
     distances_every: int | None = None,
     watch: str = "validation_loss",
     each_update: bool = True,
+    keep: Iterable[int] = (),
+    start: State | None = None,
     checkpoint: str | Path | None = None,
     checkpoint_seconds: float = 20.0,
     device: torch.device | str | None = None,
@@ -72,10 +74,15 @@ def train(
 
     A run that diverges, and from then on has no finite loss, changes nothing in the others.
 
+    With ``start``, each run goes on from the run of its network and seed in a :class:`State`, as
+    if training had never stopped: weights, statistics and moments, the steps that schedules are
+    asked for, and the order of the samples. So all but the schedules must be as it was. A
+    ``Plateau`` alone begins anew.
+
     Args:
         runs: what to train.
         data: the samples; see :func:`lrsched.lab.classification.batches` for their order.
-        epochs: how often all training samples are seen.
+        epochs: how often all training samples are seen; from ``start`` on, if there is one.
         batch_size: samples for one update; the last batch of an epoch may be smaller.
         optimizer: :class:`SGD` or :class:`Adam`; None: ``SGD()``.
         network: makes a network of layers that :class:`Stack` knows; or several such by label,
@@ -85,9 +92,13 @@ def train(
         chunk: samples computed at once, at least 1, for images. None: as for ``group``, but with
             batch normalisation, which needs the batch as a whole.
         distances_every: steps from one measurement to the next of the distance of each layer
-            from its initial weights, first before step 0; None: none.
+            from its initial weights, which the seed decides, first before the first step;
+            None: none.
         watch: the metric that a ``Plateau`` follows; see :class:`Results` for their names.
         each_update: whether the results hold the rate and the loss of each update.
+        keep: the epochs after which to keep the state of all runs, as ``states`` of the results;
+            counted from the first weights, those before ``start`` included.
+        start: the state to go on from; None: the weights that the seeds decide.
         checkpoint: a file to keep the state in, for this training alone; None: none is kept.
             Killed at any moment and started again with it, a training ends with the results,
             to the bit, that it would have had.
@@ -96,33 +107,37 @@ def train(
         device: where to train; None: a GPU if there is one, else the CPU.
         name: what to write before the progress bar (``TQDM_DISABLE=1`` hides it).
         after_epoch: called after each epoch of a group with its runs, the number of epochs
-            done, and their metrics by name, each [runs]. What it raises ends the training: a
-            search prunes by it.
+            done, those before ``start`` included, and their metrics by name, each [runs]. What
+            it raises ends the training: a search prunes by it.
 
     Returns:
         The results.
 
     Raises:
         TypeError or ValueError: an argument out of its range; two runs of one network, label and
-            seed. Nothing has been trained or written then.
+            seed; a start without one run for each, or of training with other data, batches,
+            optimizer or network. Nothing has been trained or written then.
         CheckpointError: a checkpoint that cannot be read or written, or is of another training.
     """
     task = _task(data)
-    makers = _makers(network, data)
+    makers = makers_of(network, data)
     runs = checked_runs(runs, makers)
-    networks = {label: _example(label, make, task) for label, make in makers.items()}
-    normalised = [label for label, example in networks.items() if normalises(example)]
+    networks = {label: example(label, make, task) for label, make in makers.items()}
+    start = OrNone(Instance(State))("start", start)
+    normalised = [label for label, each in networks.items() if normalises(each)]
     settings = Settings(
         data=data.name,
         checksum=data.checksum,
-        networks={label: str(example) for label, example in networks.items()},
+        networks={label: str(each) for label, each in networks.items()},
         optimizer=_checked_optimizer(optimizer),
         epochs=Whole(low=1)("epochs", epochs),
         batch_size=_checked_batch_size(batch_size, len(data.train), normalised),
         samples=len(data.train),
         distances_every=OrNone(Whole(low=1))("distances_every", distances_every),
         watch=_checked_watch(watch, task, runs),
+        start_epoch=start.epoch if start else 0,
     )
+    start = start and checked_start(start, runs, settings, networks)
     _check_rates(runs, settings)
     chunk = OrNone(Whole(low=1))("chunk", chunk)
     asked = Sizes(
@@ -133,9 +148,15 @@ def train(
         raise TypeError(f"after_epoch must be a function or None, got {after_epoch!r}")
     seconds = AsFloat(Real(low=0))("checkpoint_seconds", checkpoint_seconds)
     keeping = _Keeping(checkpoints.checked_path(checkpoint), seconds)
-    work = Work(runs, makers, networks, settings, chosen_device(device))
-    each_update = flag("each_update", each_update)
-    session = _Session(work, task.to(work.device), asked, each_update, text("name", name))
+    work = Work(runs, makers, networks, settings, chosen_device(device), start)
+    session = _Session(
+        work,
+        task.to(work.device),
+        asked,
+        flag("each_update", each_update),
+        _checked_keep(keep, settings),
+        text("name", name),
+    )
     return session.run(keeping, after_epoch)
 
 
@@ -155,6 +176,7 @@ class _Session:
     task: Task
     asked: Sizes
     each_update: bool
+    keep: tuple[int, ...]
     name: str
 
     def run(self, keeping: _Keeping, after_epoch: AfterEpoch | None) -> Results:
@@ -165,18 +187,20 @@ class _Session:
         epochs = self.work.settings.epochs
         with _progress(epochs, groups, len(done), self.name) as bar:
             for places in groups[len(done) :]:
-                group = self.work.group([self.work.runs[place] for place in places])
+                group = self.work.started([self.work.runs[place] for place in places])
                 teacher = self.task.teacher(group, sizes)
                 if state["present"] is not None:
                     group.load_state_dict(state["present"])
-                    bar.update(group.epoch * len(places))
+                    bar.update(group.done * len(places))
                 saved = time.monotonic()
-                while group.epoch < epochs:
+                while group.done < epochs:
                     group.train_epoch(teacher)
                     bar.update(len(places))
+                    if group.epoch in self.keep:
+                        group.keep()
                     if after_epoch:
                         after_epoch(tuple(group.runs), group.epoch, _last(group))
-                    if group.epoch < epochs and time.monotonic() - saved > keeping.seconds:
+                    if group.done < epochs and time.monotonic() - saved > keeping.seconds:
                         state["present"] = group.state_dict()
                         save()
                         saved = time.monotonic()
@@ -209,12 +233,14 @@ class _Session:
 
     def _identity(self) -> dict[str, Any]:
         """What makes it this training and no other."""
-        networks = self.work.networks.items()
+        networks, start = self.work.networks.items(), self.work.start
         return self.work.settings.to_dict() | {
-            "weights": {label: fingerprint(network) for label, network in networks},
+            "weights": {label: fingerprint(each.state_dict().values()) for label, each in networks},
             "runs": [run.to_dict() for run in self.work.runs],
             "asked": dataclasses.asdict(self.asked) | {"each_update": self.each_update},
             "surroundings": surroundings(self.work.device),
+            **({"start": start.fingerprint()} if start else {}),
+            **({"keep": self.keep} if self.keep else {}),
         }
 
     def _results(
@@ -231,7 +257,7 @@ class _Session:
             keys = dict.fromkeys(key for part in parts for key in part)
             return {key: joined(part.get(key, _nothing(part)) for part in parts) for key in keys}
 
-        every = settings.distances_every
+        every, first = settings.distances_every, settings.start_step
         steps = settings.epochs * settings.steps_per_epoch
         share = [np.full(_runs(each), each["seconds"] / _runs(each)) for each in done]
         return Results(
@@ -241,12 +267,19 @@ class _Session:
             joined(each["losses"] for each in done) if self.each_update else None,
             joined(each["rate"] for each in done),
             tables("distances"),
-            np.arange(0, steps, every) if every else np.arange(0),
+            first + np.arange(0, steps, every) if every else np.arange(0),
             joined(each["diverged"] for each in done),
             np.concatenate(share)[order],
             settings.to_dict(),
             surroundings(self.work.device) | sizes.to_dict(),
+            {epoch: self._state(epoch, groups, done) for epoch in self.keep},
         )
+
+    def _state(
+        self, epoch: int, groups: Sequence[Sequence[int]], done: Sequence[dict[str, Any]]
+    ) -> State:
+        tensors = [each["kept"].pop(epoch) for each in done]  # not to hold them twice
+        return joined(epoch, self.work.runs, groups, tensors, self.work.settings.to_dict())
 
 
 def _runs(done: dict[str, Any]) -> int:
@@ -277,45 +310,6 @@ def _task(data: Any) -> Task:
     if isinstance(data, Regression):
         return RegressionTask(data)
     raise TypeError(f"data must be a lab.Data or a lab.Regression, got {data!r}")
-
-
-def _makers(network: Any, data: Data | Regression) -> dict[str, Network]:
-    """What makes each network, by label."""
-    if network is None and isinstance(data, Data):
-        return {"": functools.partial(lenet, data.side, len(data.classes))}
-    if not isinstance(network, Mapping):
-        return {"": network}
-    if not network:
-        raise ValueError("network must hold at least one network, got none")
-    makers = labelled("network", network)
-    if "" in makers and len(makers) > 1:
-        raise ValueError("network must have a label for each of several, got '' for one")
-    return makers
-
-
-def _example(label: str, make: Any, task: Task) -> nn.Sequential:
-    """The network of seed 0."""
-    name = f"network[{label!r}]" if label else "network"
-    if isinstance(make, nn.Module) or not callable(make):
-        raise TypeError(f"{name} must be a function that makes a network, got {make!r}")
-    network = initial(make, 0)
-    if not isinstance(network, nn.Sequential):
-        raise TypeError(f"{name} must make a torch.nn.Sequential, got {network!r}")
-    own = Stack([network], "cpu")  # knows all its layers
-    if not own.parameters:
-        raise ValueError(f"{name} must make a network with weights to train, got {network!r}")
-    example = task.example.cpu()
-    own.mode = "eval"
-    try:
-        with torch.no_grad():
-            outputs = own(torch.cat([example, example]))  # a normalisation may need as many
-    except (IndexError, RuntimeError, ValueError) as error:
-        raise ValueError(
-            f"{name} must take inputs of shape {list(example.shape)}, got: {error}"
-        ) from error
-    maps = outputs.dim() > 3  # [batch, channels, height, width]
-    task.check_outputs(name, [1, *outputs.shape[1 if maps else 2 :]])
-    return network
 
 
 def _checked_optimizer(optimizer: Any) -> Optimizer:
@@ -349,10 +343,18 @@ def _checked_watch(watch: Any, task: Task, runs: Sequence[Run]) -> str:
     return metric
 
 
+def _checked_keep(keep: Any, settings: Settings) -> tuple[int, ...]:
+    """The epochs after which states are kept, each once and in order."""
+    first = settings.start_epoch
+    epoch = Whole(low=first + 1, high=first + settings.epochs)
+    return tuple(sorted(set(Several(epoch)("keep", keep))))
+
+
 def _check_rates(runs: Sequence[Run], settings: Settings) -> None:
     """Refuse schedules that do not give a rate for each step."""
     steps, known = settings.epochs * settings.steps_per_epoch, set()
     for place, run in enumerate(runs):
         if id(run.schedule) not in known:
             known.add(id(run.schedule))
-            planned_rates(f"runs[{place}].schedule", run.schedule, steps)
+            name = f"runs[{place}].schedule"
+            planned_rates(name, run.schedule, steps, settings.start_step)
