@@ -34,6 +34,7 @@ class Measurements:
 
     def __init__(self, plan: Plan, *columns: str) -> None:
         self.plan, self.columns = plan, columns
+        self._data = plan.data
         self._parts: dict[str, Results] = {}
         self._rows: list[pd.DataFrame] = []
 
@@ -68,7 +69,7 @@ class Measurements:
             "group": 32,
             "chunk": how["batch_size"],
         } | settings  # the fastest for small networks
-        results = lab.train(runs, self.plan.data if data is None else data, **how)
+        results = lab.train(runs, self._data if data is None else data, **how)
         self._parts[part] = results
         values = [labels[str(run.label)] for run in runs]
         self._rows.append(self._table(part, results, values, more))

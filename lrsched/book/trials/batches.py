@@ -1,10 +1,11 @@
 """The base rate by batch size, in equal epochs and in equal updates."""
 
 import dataclasses
+from typing import Any
 
 import pandas as pd
 
-from ... import Cosine
+from ... import Cosine, Schedule
 from ...lab import SGD, AdamW, Data, Split
 from ..editions import Plan
 from ..measurements import Measurements
@@ -46,7 +47,7 @@ def rates(plan: Plan) -> pd.DataFrame:
                 epochs = plan.epochs if equal == "epochs" else plan.epochs * size // base
                 steps = epochs * samples // size
                 warm = round(WARMUP * steps)
-                cases = {}
+                cases: dict[tuple[Any, ...], Schedule] = {}
                 for rate in RATES[name]:
                     cases[name, equal, size, 0, rate] = Cosine(rate, steps)
                     warmed = Cosine(rate, steps - warm).warmup(warm)

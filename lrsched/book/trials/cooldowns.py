@@ -1,9 +1,12 @@
 """Warmup-stable-decay: cooldowns that branch from one stable run, against cosines."""
 
+from functools import partial
+from typing import Any
+
 import pandas as pd
 
 from ... import Cosine, Schedule, WarmupStableDecay
-from ...lab import SGD
+from ...lab import SGD, Run
 from ..editions import Plan
 from ..measurements import Measurements
 from .optimizers import network
@@ -37,9 +40,9 @@ def lengths(plan: Plan) -> pd.DataFrame:
     found = Measurements(plan, "decay", "epochs", "share", "rate")
     n = plan.steps_per_epoch
     warm = round(WARMUP * n)
-    how = {"optimizer": SGD(momentum=MOMENTUM), "network": network(plan)}
+    how: dict[str, Any] = {"optimizer": SGD(momentum=MOMENTUM), "network": network(plan)}
 
-    def stable(rate: float, epochs: int, cooldown: int, decay: str = "linear") -> Schedule:
+    def stable(rate: float, epochs: int, cooldown: int, decay: Any = "linear") -> Schedule:
         return WarmupStableDecay(
             rate,
             warmup_steps=warm,
@@ -65,10 +68,12 @@ def lengths(plan: Plan) -> pd.DataFrame:
                     (decay, epochs, share, rate): stable(rate, epochs, epochs - start, decay)
                     for decay in DECAYS
                 }
-                state = trunk.states[start].select(
-                    lambda run, rate=rate: run.schedule.base_lr == rate
-                )
+                state = trunk.states[start].select(partial(_has_rate, rate))
                 found.train(
                     f"{epochs}-{share}-{rate}", falls, epochs=epochs - start, start=state, **how
                 )
     return found.table()
+
+
+def _has_rate(rate: float, run: Run) -> bool:
+    return isinstance(run.schedule, WarmupStableDecay) and run.schedule.base_lr == rate

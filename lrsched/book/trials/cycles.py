@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -21,7 +22,7 @@ MOMENTUM = 0.9
 def contestants(epochs: int, n: int) -> dict[str, Schedule]:
     """Constants, triangular rates and a cosine, over epochs of ``n`` steps."""
 
-    def cycle(mode: str, gamma: float = 1.0) -> Schedule:
+    def cycle(mode: Any, gamma: float = 1.0) -> Schedule:
         return Cyclical(BASE, MAX, step_size_up=2 * n, mode=mode, gamma=gamma)
 
     return {

@@ -16,7 +16,7 @@ INTENDED: dict[str, Schedule] = {
     "constant": Constant(0.3),
     "square root": Power(0.1, power=0.5),
     "factor": Factor(2.0, factor=0.9, floor_lr=0.01),
-    "multi-factor": MultiStep(0.5, [15, 30], gamma=0.5),
+    "multi-factor": MultiStep(0.5, (15, 30), gamma=0.5),
     "cosine": Cosine(0.3, 20, end_lr=0.01),
     "cosine, warmup": Cosine(0.3, 15, end_lr=0.01).warmup(5),
 }
@@ -61,7 +61,7 @@ def families(epochs: int) -> dict[str, Callable[[float], Schedule]]:
         "constant": Constant,
         "square root": Power,
         "factor": lambda lr: Factor(lr, factor=0.9, floor_lr=lr / 200),
-        "multi-factor": lambda lr: MultiStep(lr, [epochs / 2], gamma=0.5),
+        "multi-factor": lambda lr: MultiStep(lr, (epochs / 2,), gamma=0.5),
         "cosine": lambda lr: Cosine(lr, epochs * 2 / 3, end_lr=lr / 30),
     }
 
@@ -93,7 +93,7 @@ def wide(plan: Plan) -> Results:
     steps = plan.epochs * plan.steps_per_epoch
     contestants = {
         "constant": Constant(0.1),
-        "step": MultiStep(0.1, [steps / 2], gamma=0.1),
+        "step": MultiStep(0.1, (steps / 2,), gamma=0.1),
         "cosine": Cosine(0.1, steps),
     }
     runs = [

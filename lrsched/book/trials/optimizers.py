@@ -65,8 +65,9 @@ def range_tests(plan: Plan) -> pd.DataFrame:
 
 
 def _read(results: Results) -> Mapping[str, Sequence[float]]:
-    assert_there = results.rates, results.losses
-    each = [readings(rate, loss) for rate, loss in zip(*(a.T for a in assert_there), strict=True)]
+    rates: Any = results.rates
+    losses: Any = results.losses
+    each = [readings(rate, loss) for rate, loss in zip(rates.T, losses.T, strict=True)]
     return {name: [reading[name] for reading in each] for name in each[0]}
 
 

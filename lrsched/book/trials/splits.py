@@ -1,5 +1,7 @@
 """When to drop the rate, with another split of the data for each seed."""
 
+from typing import Any
+
 import pandas as pd
 
 from ... import Constant, MultiStep, Plateau
@@ -29,7 +31,7 @@ def drops(plan: Plan) -> pd.DataFrame:
     found = Measurements(plan, "rule")
     n = plan.steps_per_epoch
     rules: dict[tuple[str], Rule] = {
-        (f"{epoch}",): MultiStep(RATE, [epoch], gamma=FACTOR).per_epoch(n)
+        (f"{epoch}",): MultiStep(RATE, (epoch,), gamma=FACTOR).per_epoch(n)
         for epoch in places(plan.epochs)
     }
     rules["never",] = Constant(RATE)
@@ -49,6 +51,6 @@ def drops(plan: Plan) -> pd.DataFrame:
 
 def _first_drops(results: Results) -> list[int]:
     """The first epoch of each run with another rate than before, -1 without one."""
-    assert results.rate is not None
-    fell = results.rate[1:] != results.rate[:-1]
+    rate: Any = results.rate
+    fell = rate[1:] != rate[:-1]
     return [int(column.argmax()) + 1 if column.any() else -1 for column in fell.T]

@@ -29,7 +29,7 @@ def three(steps: int) -> dict[str, Schedule]:
     """Three schedules from the base rate 0.5 that take so many steps."""
     return {
         "constant": Constant(0.5),
-        "multi-factor": MultiStep(0.5, [steps / 2], gamma=0.5),
+        "multi-factor": MultiStep(0.5, (steps / 2,), gamma=0.5),
         "cosine": Cosine(0.5, steps),
     }
 
