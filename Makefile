@@ -34,7 +34,7 @@ SITE     := _build/html
 ON_ALL_CORES := env -u MKL_NUM_THREADS -u OMP_NUM_THREADS -u OPENBLAS_NUM_THREADS
 say       = @echo "==> $(1)"
 
-.PHONY: help book test test-package test-book test-thorough serve benchmark house record address clean \
+.PHONY: help book test test-package test-book test-thorough serve benchmark house reading record address clean \
         executed pages FORCE
 .DELETE_ON_ERROR:
 
@@ -45,6 +45,7 @@ help:
 	@echo "make serve          open the built book at http://localhost:$(PORT)"
 	@echo "make benchmark      measure what a schedule costs, and training side by side"
 	@echo "make house          count code lines, long functions, private names; draw the imports"
+	@echo "make reading        count the words, the lines of code and the plumbing of each page"
 	@echo "make record         train at full size and write the records (hours on two cores);"
 	@echo "                    NAME=warmup-adam measures that one alone"
 	@echo "make address URL=https://github.com/you/repository"
@@ -90,6 +91,9 @@ benchmark: $(ENV)
 
 house: $(ENV)
 	@$(BIN)/python tests/house.py
+
+reading:
+	@$(PYTHON) book/reading.py
 
 # One process on all cores. Stopped and started again, it goes on where it was.
 record: $(ENV)

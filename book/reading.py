@@ -2,9 +2,9 @@
 
     python book/reading.py [PAGE...]
 
-Words are those of the prose, without formulas, code and addresses. Lines are those of code that
-is shown: blank ones count, cells tagged `hide-*` or `remove-*` do not. Of these, plumbing is what
-imports, plots, prints or checks, and the style and data that a page sets up, by statement.
+Words are those of the prose, without formulas, code and addresses. Lines are those of
+code that is shown: blank ones do not count, nor do cells tagged `hide-*` or `remove-*`.
+Of these, plumbing is what imports, plots, prints or checks, by statement.
 """
 
 import ast
@@ -16,8 +16,10 @@ from typing import NamedTuple
 
 BOOK = Path(__file__).parent
 LONGEST = 20  # lines of a cell that is shown
-PLUMBING = {"ax", "axes", "book", "display", "fig", "figure", "plt", "print", "show", "table", "top",
-            "bottom", "left", "right", "panels", "textwrap", "warnings"}  # fmt: skip
+PLUMBING = {
+    *("ax", "axes", "book", "bottom", "display", "fig", "figure", "left", "panels"),
+    *("plt", "print", "right", "show", "table", "textwrap", "top", "warnings"),
+}
 CHECKS = {"assert_allclose", "assert_array_equal", "check_rates"}
 
 

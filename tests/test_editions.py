@@ -67,7 +67,9 @@ def test_data_are_read_once_and_where_they_are_used(monkeypatch, which, load):
     """No other test has plans with so many validation images, whose data would be there."""
     asked = []
     monkeypatch.setenv("LRSCHED_EDITION", which)
-    monkeypatch.setattr(editions, load, lambda validation: asked.append(validation) or digits(100))
+    monkeypatch.setattr(
+        editions, load, lambda validation, seed: asked.append(validation) or digits(100)
+    )
     plans = [Plan("a", 1, 1, 256, validation) for validation in (801, 802)]
     assert not asked
     for each in plans:
@@ -76,6 +78,16 @@ def test_data_are_read_once_and_where_they_are_used(monkeypatch, which, load):
         each.data.train.images.zero_()  # one's own copy
     assert plans[0].data.checksum == digits(100).checksum
     assert asked == [801, 802]
+
+
+def test_other_splits():
+    """A seed draws which of the same images are for training, and which for validation."""
+    size = plan("decay-splits")
+    first, again, other = size.split(3), size.split(3), size.split(4)
+    assert first.checksum == again.checksum == digits(size.validation, seed=3).checksum
+    assert first.checksum != other.checksum
+    assert size.split(0).checksum == size.data.checksum
+    assert len(first.train) == len(other.train) == len(size.data.train)
 
 
 @pytest.mark.parametrize("name", SWEEPS)

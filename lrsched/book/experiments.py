@@ -40,11 +40,16 @@ def experiment(plan: Plan, runs: Sequence[Run], whole: bool = True, **settings: 
     _check_kept(runs)
     data = plan.data
     known = records.begun(plan.name, _telling(data, how))
-    measured = set() if known is None else set(known.runs)
-    if missing := [run for run in runs if run not in measured]:
-        results = lab.train(missing, data, **how)
-        records.write(plan.name, results if known is None else known.joined(results, runs))
-    return records.record(plan.name)
+    if known is None:
+        results = lab.train(runs, data, **how)
+    else:
+        measured = set(known.runs)
+        missing = [run for run in runs if run not in measured]
+        if not missing:
+            return known
+        results = known.joined(lab.train(missing, data, **how), runs)
+    records.write(plan.name, results)
+    return results
 
 
 def sweep(

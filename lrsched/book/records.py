@@ -144,8 +144,8 @@ def described_parts(parts: Mapping[str, Results]) -> dict[str, Any]:
 def write_parts(name: str, parts: Mapping[str, Results], result: "pd.DataFrame") -> Path:
     """Write a table that was computed from several trainings as :func:`write` does results."""
     described = described_parts(parts)
-    described["surroundings"] |= _origin()
-    return _write(name, described | _content(result))
+    origin = {"surroundings": described["surroundings"] | _origin()}
+    return _write(name, described | origin | _content(result))
 
 
 def write(name: str, results: Results) -> Path:

@@ -24,7 +24,7 @@ INTENDED: dict[str, Schedule] = {
 
 def _late(first: float, schedule: Schedule) -> Schedule:
     """The first epoch at the optimizer's own rate, the schedule one epoch late."""
-    return Sequence([Constant(first), schedule], boundaries=[1])
+    return Sequence((Constant(first), schedule), boundaries=(1,))
 
 
 # The rate over epochs that its program really applies, where that is another.
