@@ -28,7 +28,10 @@ __all__ = [
     "GUESSING",
     "LOSS_MARGIN",
     "at_chance",
+    "at_chosen_rate",
+    "best_rates",
     "by_seed",
+    "chosen_rate",
     "curves",
     "distance",
     "diverged",
@@ -145,3 +148,53 @@ def by_seed(table: pd.DataFrame, index: str, metric: str) -> pd.DataFrame:
 
 def _seeds(results: Results, places: list[int]) -> list[int]:
     return [results.runs[place].seed for place in places]
+
+
+def chosen_rate(table: pd.DataFrame, places: int = 0) -> Any:
+    """The base rate with the least mean validation loss over the seeds, as one would choose it.
+
+    Args:
+        table: a row for each "rate" and "seed", with "validation_loss".
+        places: how far to go from it among the rates, up or down; beyond the last there is none.
+
+    Raises ValueError if there is no rate so far away.
+    """
+    means = _losses(table, "validation_loss").mean(axis=1)
+    place = int(means.to_numpy().argmin()) + places
+    if not 0 <= place < len(means):
+        raise ValueError(f"places must lead to one of the rates {[*means.index]}, got {places!r}")
+    return means.index[place]
+
+
+def at_chosen_rate(table: pd.DataFrame, metric: str = "test_loss", places: int = 0) -> pd.Series:
+    """A metric at the rate of :func:`chosen_rate`, by seed."""
+    return _losses(table, metric).loc[chosen_rate(table, places)]
+
+
+def best_rates(table: pd.DataFrame) -> pd.Series:
+    """The base rate with the least validation loss, by seed, between those that were tried.
+
+    A parabola through the least and its neighbours, over the logarithm of the rate, says where.
+    At an end of the rates, or beside a run that fails to learn, it is the rate itself.
+    """
+    losses = _losses(table, "validation_loss")
+    logs = np.log(losses.index.to_numpy(float))
+    found = {}
+    for seed, values in losses.items():
+        y = values.to_numpy()
+        k = int(y.argmin())
+        best = logs[k]
+        if 0 < k < len(y) - 1 and max(y[k - 1], y[k + 1]) < GUESSING["loss"] / 2:
+            bend, slope, _ = np.polyfit(logs[k - 1 : k + 2] - best, y[k - 1 : k + 2], 2)
+            if bend > 0:
+                best -= slope / (2 * bend)
+        found[seed] = float(
+            np.exp(np.clip(best, logs[max(k - 1, 0)], logs[min(k + 1, len(y) - 1)]))
+        )
+    return pd.Series(found)
+
+
+def _losses(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """A row for each rate, a column for each seed; runs that diverged count as guessing."""
+    guess = GUESSING["loss" if metric.endswith("loss") else "accuracy"]
+    return table.pivot(index="rate", columns="seed", values=metric).fillna(guess)

@@ -11,6 +11,8 @@ from .base import Cases, Claim
 
 __all__ = ["CLAIMS"]
 
+SPLITS = ("decay-splits",)
+
 PAGE = "08_when_to_decay"
 LANDSCAPE = ("decay-epochs-landscape",)
 SEARCHES = ("decay-epochs-searches",)
@@ -82,6 +84,38 @@ def _stops_the_worse(pruner: str) -> Cases:
     counts = table.groupby(["worse_half", "seed"])[["begun", "stopped"]].sum()
     share = counts["stopped"] / counts["begun"]
     return {pruner: share.loc[1] - share.loc[0]}
+
+
+def _split_losses() -> pd.DataFrame:
+    """Test losses by rule and seed, each seed with a split of its own."""
+    return by_seed(record_table(*SPLITS), "rule", "test_loss")
+
+
+def _chosen_drop() -> str:
+    """The drop with the lowest mean validation loss over the splits."""
+    values = by_seed(record_table(*SPLITS), "rule", "validation_loss")
+    drops = values[[str(label).isdigit() for label in values.index]]
+    return str(drops.mean(axis=1).idxmin())
+
+
+def _better_on_splits(other: str) -> Cases:
+    losses, best = _split_losses(), _chosen_drop()
+    return {f"drop at {best}": losses.loc[other] - losses.loc[best]}
+
+
+def _plateaus_on_splits() -> Cases:
+    losses, best = _split_losses(), _chosen_drop()
+    return {
+        str(rule): losses.loc[best] - losses.loc[rule]
+        for rule in losses.index
+        if str(rule).startswith("plateau")
+    }
+
+
+def _half_on_splits() -> Cases:
+    losses, best = _split_losses(), _chosen_drop()
+    half = str(record_table(*SPLITS).attrs["settings"]["epochs"] // 2)
+    return {f"drop at {half}": losses.loc[half] - losses.loc[best]}
 
 
 _claim = partial(Claim, source=0, records=LANDSCAPE, margin=SMALL, digits=4)
@@ -167,5 +201,31 @@ CLAIMS = (
             digits=2,
         )
         for pruner in ("median", "halving")
+    ),
+    _claim(
+        "a-drop-beats-none-on-other-splits",
+        "a drop is better than none, whatever the split of the data",
+        page="trial_drop#other-splits",
+        records=SPLITS,
+        cases=partial(_better_on_splits, "never"),
+        source=4,
+        difference="test loss in the end, never minus the best drop (nats)",
+    ),
+    _claim(
+        "half-is-worse-on-other-splits",
+        "a drop at half the training is worse than the best drop, whatever the split",
+        page="trial_drop#other-splits",
+        records=SPLITS,
+        cases=_half_on_splits,
+        difference="test loss in the end, at half minus the best drop (nats)",
+    ),
+    _claim(
+        "a-plateau-beats-the-best-drop-on-other-splits",
+        "a plateau is better than the best drop, whatever the split",
+        page="trial_drop#other-splits",
+        records=SPLITS,
+        cases=_plateaus_on_splits,
+        source=4,
+        difference="test loss in the end, the best drop minus the plateau (nats)",
     ),
 )

@@ -57,7 +57,7 @@ def lengths(plan: Plan) -> pd.DataFrame:
     trunk = found.train("trunk", cases, keep=[*by_epoch], **how)
     for epochs in wholes:
         waves = {
-            ("cosine", epochs, 1.0, rate): Cosine(rate, epochs * n - warm).warmup(warm)
+            ("cosine run", epochs, 1.0, rate): Cosine(rate, epochs * n - warm).warmup(warm)
             for rate in RATES
         }
         found.train(f"cosine-{epochs}", waves, epochs=epochs, **how)
