@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ..arguments import AsFloat, Choice, OrNone, Real, Whole, flag
 from . import checkpoints
+from .attention import printed
 from .classification import Classification
 from .data import Data, Regression
 from .group import Group
@@ -77,7 +78,7 @@ def train(
         data: the samples; see :func:`lrsched.lab.classification.batches` for their order.
         epochs: how often all training samples are seen.
         batch_size: samples for one update; the last batch of an epoch may be smaller.
-        optimizer: :class:`SGD` or :class:`Adam`; None: ``SGD()``.
+        optimizer: :class:`SGD`, :class:`Adam` or :class:`AdamW`; None: ``SGD()``.
         network: makes a network of layers that :class:`Stack` knows; or several such by label,
             of which each run names one. None: for images ``lenet`` in their size.
         group: runs computed at once, at least 1. None: the fastest on this machine, measured.
@@ -115,7 +116,7 @@ def train(
     settings = Settings(
         data=data.name,
         checksum=data.checksum,
-        networks={label: str(example) for label, example in networks.items()},
+        networks={label: printed(example) for label, example in networks.items()},
         optimizer=_checked_optimizer(optimizer),
         epochs=Whole(low=1)("epochs", epochs),
         batch_size=_checked_batch_size(batch_size, len(data.train), normalised),
@@ -313,8 +314,7 @@ def _example(label: str, make: Any, task: Task) -> nn.Sequential:
         raise ValueError(
             f"{name} must take inputs of shape {list(example.shape)}, got: {error}"
         ) from error
-    maps = outputs.dim() > 3  # [batch, channels, height, width]
-    task.check_outputs(name, [1, *outputs.shape[1 if maps else 2 :]])
+    task.check_outputs(name, [1, *outputs.shape[2:]])
     return network
 
 
