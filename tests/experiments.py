@@ -58,9 +58,13 @@ CONVOLUTIONS = {
     "lenet": lambda: lab.lenet(8),
     "pooled": functools.partial(built, (1, 8, 8), (3, 3), "r", POOL, "f", {}, 10),
 }
+TRANSFORMERS = {
+    norm: functools.partial(lab.transformer, 8, patch=4, width=8, heads=2, depth=2, norm=norm)
+    for norm in ("before", "after")
+}
 # Data, and networks for them: of images, and of rows in each way of computing.
 KINDS = {
-    "images": (IMAGES, FLAT | CONVOLUTIONS),
+    "images": (IMAGES, FLAT | CONVOLUTIONS | {"transformer": TRANSFORMERS["before"]}),
     **dict.fromkeys(("compiled", "batched"), (ROWS, NORMS | {"wide": mlp(width=70)})),
 }
 

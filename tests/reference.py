@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn.functional import mse_loss
 
-from lrsched.lab import SGD, Adam
+from lrsched.lab import SGD, Adam, AdamW
 
 # With a small eps, Adam divides tiny gradients by their own size: rounding decides signs.
 DECAYS = st.just(0.0) | st.floats(1e-4, 0.1)
@@ -16,6 +16,7 @@ OPTIMIZERS = (
     st.builds(SGD, st.floats(0, 0.9), DECAYS)
     | st.builds(SGD, st.floats(0.1, 0.9), DECAYS, st.just(True))
     | st.builds(Adam, st.floats(0, 0.95), st.floats(0, 0.999), st.floats(1e-3, 0.1), DECAYS)
+    | st.builds(AdamW, st.floats(0, 0.95), st.floats(0, 0.999), st.floats(1e-3, 0.1), DECAYS)
 )
 
 

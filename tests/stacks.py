@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 from lrsched import lab
+from lrsched.lab.attention import MeanOverTokens, Tokens
 
 DOUBLE, SINGLE = torch.float64, torch.float32
 
-PARTS = {"t": nn.Tanh, "r": nn.ReLU, "i": lambda: nn.ReLU(inplace=True), "f": nn.Flatten}
+PARTS = {"t": nn.Tanh, "r": nn.ReLU, "i": lambda: nn.ReLU(inplace=True), "f": nn.Flatten,
+         "g": nn.GELU, "m": MeanOverTokens}  # fmt: skip
 POOL = functools.partial(nn.MaxPool2d, 2)
 
 
@@ -19,7 +21,7 @@ def built(shape, *parts):
     """A network for inputs of a shape, and what it makes of them fits from part to part.
 
     Units make a linear layer, without bias if negative; a tuple a convolution, settings a
-    normalisation, and a function whatever it makes.
+    normalisation, "l" one of layers, "p" tokens with positions, and a function whatever it makes.
     """
     layers, x = [], torch.zeros(2, *shape)
     for part in parts:
@@ -30,6 +32,10 @@ def built(shape, *parts):
                 layer = nn.Conv2d(x.shape[1], *part)
             case dict():
                 layer = nn.BatchNorm1d(x.shape[1], **part)
+            case "l":
+                layer = nn.LayerNorm(x.shape[-1])
+            case "p":
+                layer = Tokens(x.shape[2:].numel(), x.shape[1])
             case _:
                 layer = PARTS.get(part, part)()
         x = layer.eval()(x)
@@ -41,6 +47,12 @@ def sharing():
     """A linear layer, an activation and a normalisation, each at two places."""
     linear, act, norm = nn.Linear(4, 4), nn.ReLU(), nn.BatchNorm1d(4)
     return nn.Sequential(nn.Linear(3, 4), linear, norm, act, linear, norm, act, nn.Linear(4, 2))
+
+
+def encoder(width, heads=1, **settings):
+    """A transformer layer of PyTorch's, as a stack knows it, but for these settings."""
+    settings = {"dim_feedforward": 7, "dropout": 0.0, "batch_first": True} | settings
+    return functools.partial(nn.TransformerEncoderLayer, width, heads, **settings)
 
 
 def without_shift():
@@ -83,11 +95,21 @@ ROWS = HANDMADE | {
     "forgetful": functools.partial(built, (3,), FORGETFUL[0], 6, FORGETFUL[1], "t", 2, NORM),
     "without shift": without_shift,
     "nothing but a normalisation": functools.partial(built, (3,), {"momentum": 1}),
-}
+    "layers normalised": functools.partial(built, (3,), "l", 6, "l", "r", -5, "t", "l", {}, 2, "l"),
+    "layers normalised without weights": functools.partial(
+        built, (3,), 5, functools.partial(nn.LayerNorm, 5, 1e-2, False), "t", -4,
+        functools.partial(nn.LayerNorm, (4,), bias=False), 2,
+    ),
+    "GELU": functools.partial(built, (3,), "g", 5, "g", "f", functools.partial(nn.GELU, "tanh"), 2),
+}  # fmt: skip
 # Of one channel, 8 by 8 pixels.
 IMAGES = {
     "LeNet": lambda: lab.lenet(8),
     "named layers": named,
+    "transformer": lambda: lab.transformer(8, patch=4, width=8, heads=2, depth=2),
+    "transformer, norm after": lambda: lab.transformer(
+        8, patch=2, width=6, heads=3, depth=2, norm="after", activation="relu"
+    ),
 } | {
     name: functools.partial(built, (1, 8, 8), *parts)
     for name, parts in {
@@ -105,6 +127,11 @@ IMAGES = {
         "ReLU in place": ["f", 5, "i", 2, "i"],
         "convolutions": [(2, 3), "r", POOL, (3, 2), "f", NORM, "t", 4, NORM, "r", 3],
         "pooling alone": [POOL, "f", NORM, 3],
+        "convolution at the end": [(2, 3), "r", (3, 2)],
+        "tokens": [(3, 3), "r", POOL, "p", "l", -4, "t", 6, "r", encoder(6, 2), "g", "f", 3],
+        "a token a pixel": ["p", 4, encoder(4, norm_first=True, bias=False), "m", NORM, "t", 3],
+        "tokens at the end": [(4, 4, 4), "p", encoder(4, 2, activation=nn.GELU()), "l", -2],
+        "modules to activate": [(4, 4, 4), "t", "p", encoder(4, activation=nn.ReLU()), "m", "l"],
     }.items()
 }  # fmt: skip
 

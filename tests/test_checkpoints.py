@@ -10,7 +10,7 @@ import lrsched as L
 import trained
 from checkpointed import IMAGES, ROWS, Epochs, half_trained, normalised, same
 from killed import ended, killed_until_done, start
-from lrsched.lab import SGD, Adam, Run, train
+from lrsched.lab import SGD, Adam, AdamW, Run, train
 from lrsched.lab.machine import least_seconds
 
 
@@ -56,7 +56,9 @@ def stopped_everywhere(folder, said, groups):
     return whole
 
 
-@pytest.mark.parametrize("optimizer", [SGD(), SGD(0.9, 0.01), Adam(weight_decay=0.01)], ids=repr)
+@pytest.mark.parametrize(
+    "optimizer", [SGD(), SGD(0.9, 0.01), Adam(weight_decay=0.01), AdamW()], ids=repr
+)
 def test_stopped_after_every_number_of_epochs(tmp_path, said, optimizer):
     more = {"optimizer": optimizer, "distances_every": 2}
     stopped_everywhere(tmp_path, said | more, groups(said))

@@ -16,7 +16,7 @@ from torch import nn
 
 import reference
 from loops import MODES, Lesson, together, trained
-from lrsched.lab import SGD, Adam, Stack, fast, lenet, mlp
+from lrsched.lab import SGD, Adam, AdamW, Stack, fast, lenet, mlp
 from stacks import DOUBLE, HANDMADE, built, networks, parts
 
 KINK = 2e-5  # nearer to it float32 may take the other side, and learn something else
@@ -100,7 +100,7 @@ def agrees(make, rule, lesson, least):
 
 RULES = [
     SGD(), SGD(0.9), SGD(0.5, 0.1, nesterov=True), SGD(weight_decay=0.1),
-    Adam(eps=1e-3), Adam(0.5, 0.9, 1e-2, 0.1),
+    Adam(eps=1e-3), Adam(0.5, 0.9, 1e-2, 0.1), AdamW(0.8, 0.9, 1e-2, 2.5),
 ]  # fmt: skip
 
 

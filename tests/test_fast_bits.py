@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from loops import Lesson, together
-from lrsched.lab import SGD, Adam, Stack, fast, mlp
+from lrsched.lab import SGD, Adam, AdamW, Stack, fast, mlp
 from stacks import HANDMADE, networks
 
 LANES = 16
@@ -19,6 +19,7 @@ BLOCKS = {
     "after": (lambda: mlp(3, 3, activation="relu", outputs=2, norm="after"), SGD(0.5, 0.1, True)),
     "flat": (HANDMADE["flat"], Adam(weight_decay=0.1)),
     "ends": (HANDMADE["norm first and last"], SGD()),
+    "decoupled": (lambda: mlp(3, 2, outputs=2), AdamW(weight_decay=0.5)),
 }
 SIZE = 70  # blocks of one seed, of several seeds, and one that is not full
 MANY = Lesson(3, 2, 23, 9, SIZE, seeds=3)

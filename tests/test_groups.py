@@ -12,7 +12,7 @@ import torch
 import lrsched as L
 from experiments import IMAGES, KINDS, NORMS, ROWS, arrays, flat, mlp, normalised, rows, same
 from killed import ONE_THREAD, ROOT
-from lrsched.lab import SGD, Adam, Run, classification, regression, train
+from lrsched.lab import SGD, AdamW, Run, classification, regression, train
 from lrsched.lab.fast.host import Loop
 from lrsched.lab.group import Group
 
@@ -48,7 +48,7 @@ def test_groups_are_of_one_network_and_even(kind, size):
     assert list(map(len, groups)) == sizes * (36 // of_each)
 
 
-@pytest.mark.parametrize("optimizer", [SGD(), SGD(0.8, 0.05, True), Adam(eps=1e-3)], ids=repr)
+@pytest.mark.parametrize("optimizer", [SGD(), SGD(0.8, 0.05, True), AdamW(eps=1e-3)], ids=repr)
 def test_groups_change_nothing(kind, optimizer):
     """In the compiled loop to the last bit, and in any order of the runs.
 

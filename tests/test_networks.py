@@ -56,6 +56,11 @@ WRONG = {
         "activation": ("sigmoid", nn.Tanh), "norm": ("batch", True),
         "momentum": (-0.1, 1.01, float("nan"), "0.1"),
     },
+    lab.transformer: {
+        "side": (0, 28.0), "classes": (0, None), "patch": (0, 7.0), "width": (0, 32.0),
+        "heads": (0, True), "depth": (0, 1.5), "norm": ("batch", None),
+        "activation": ("tanh", nn.ReLU),
+    },
     lenet: {"side": (3, 8.0), "classes": (1, None), "width": (0, True)},
     perceptron: {"side": (0, 8.0), "classes": (0, None), "width": (0, True)},
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""``lab.SGD`` and ``lab.Adam``: the updates of PyTorch's own, for networks side by side."""
+"""The optimizers of the lab: the updates of PyTorch's own, for networks side by side."""
 
 import pytest
 import torch
@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import reference
-from lrsched.lab import SGD, Adam
+from lrsched import value
+from lrsched.lab import SGD, Adam, AdamW
 from lrsched.lab.optimizers import StackOptimizer
 from lrsched.pytorch import set_rate
 
@@ -59,6 +60,29 @@ def test_the_native_optimizer(optimizer):
     )
 
 
+@pytest.mark.parametrize("optimizer", [SGD(), Adam(), AdamW()], ids=repr)
+def test_the_defaults_are_those_of_pytorch(optimizer):
+    parameters = [nn.Parameter(torch.zeros(1))]
+    theirs = getattr(torch.optim, type(optimizer).__name__)(parameters, 0.5)
+    assert optimizer.native(parameters, 0.5).defaults == theirs.defaults
+    if not isinstance(optimizer, SGD):
+        assert optimizer.native(parameters).defaults["lr"] == 0.001
+
+
+def test_a_decay_of_its_own():
+    """As values: AdamW is another than Adam with the same settings, and no decay makes it Adam."""
+    assert AdamW() != Adam(weight_decay=0.01)
+    assert repr(AdamW(weight_decay=0.1)) == "AdamW(weight_decay=0.1)"
+    assert value.from_dict(AdamW(0.5).to_dict()) == AdamW(0.5)
+    weights = []
+    for optimizer in (AdamW(weight_decay=0), Adam()):
+        stacked = {"p": torch.linspace(-1, 1, 6).view(2, 3)}
+        stacked["p"].grad = torch.ones(2, 3)
+        StackOptimizer(optimizer, stacked).step(torch.tensor([0.1, 0.2]))
+        weights.append(stacked["p"])
+    assert torch.equal(*weights)
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
@@ -72,6 +96,8 @@ def test_the_native_optimizer(optimizer):
         (lambda: Adam(beta2=1.5), ValueError, "Adam: beta2 .*below 1"),
         (lambda: Adam(eps=-1e-8), ValueError, "Adam: eps .*-1e-08"),
         (lambda: Adam(weight_decay=float("nan")), ValueError, "Adam: weight_decay .*nan"),
+        (lambda: AdamW(weight_decay=-0.1), ValueError, r"AdamW: weight_decay .*-0\.1"),
+        (lambda: AdamW(beta1=1), ValueError, "AdamW: beta1 .*below 1"),
     ],
 )
 def test_wrong_optimizers(make, error, message):

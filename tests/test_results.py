@@ -11,6 +11,7 @@ import torch
 import lrsched as L
 from experiments import FLAT, IMAGES, KINDS, ROWS, arrays, flat, mlp, same
 from lrsched.lab import SGD, Adam, Run, train
+from lrsched.lab.attention import printed
 
 LOSSES = ["batch_loss", "train_loss", "precise_loss", "validation_loss", "test_loss"]
 METRICS = {
@@ -86,7 +87,9 @@ def test_several_networks(kind):
     data, networks = KINDS[kind]
     runs = [Run("a", L.Constant(0.1), seed, network) for seed in (0, 1) for network in networks]
     several = train(runs, data, network=networks, epochs=2, distances_every=4)
-    assert several.settings["networks"] == {name: str(make()) for name, make in networks.items()}
+    assert several.settings["networks"] == {
+        name: printed(make()) for name, make in networks.items()
+    }
     with pytest.raises(ValueError, match="select the runs of one network first, there are 4"):
         several["test_loss"]
     for name, make in networks.items():

@@ -163,7 +163,13 @@ def by_hand():
     return network
 
 
-NETWORKS = {"flat": flat, "lenet": lab.lenet, "by hand": by_hand, "double": lambda: flat().double()}
+NETWORKS = {
+    "flat": flat,
+    "lenet": lab.lenet,
+    "transformer": lab.transformer,
+    "by hand": by_hand,
+    "double": lambda: flat().double(),
+}
 
 
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)

@@ -171,7 +171,7 @@ WRONG = [
 LAYERS = [
     (nn.BatchNorm1d(3, momentum=None), "with a momentum, got BatchNorm1d.*=None"),
     (nn.Dropout(), "must be made of .* layers, got Dropout"),
-    (nn.Flatten(1, 2), "end_dim=2"),
+    (nn.Flatten(1, 2), "must be made of .* layers, got Flatten.*end_dim=2"),
     (nn.Sequential(nn.Flatten()), "must be made of .* layers, got Sequential"),
     (nn.Conv2d(2, 2, 3, groups=2), "one group"),
     (nn.Conv2d(1, 2, 3, dilation=2), "without dilation"),

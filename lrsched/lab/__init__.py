@@ -8,8 +8,8 @@ from .. import triton_first  # noqa: F401  # before PyTorch
 # isort: split
 from .data import Data, Regression, Rows, Split, digits, polynomial
 from .fashion import fashion_mnist
-from .networks import lenet, mlp, perceptron
-from .optimizers import SGD, Adam
+from .networks import lenet, mlp, perceptron, transformer
+from .optimizers import SGD, Adam, AdamW
 from .results import Results
 from .runs import Run
 from .stack import Stack
@@ -21,6 +21,7 @@ from .trainer import train
 __all__ = [
     "SGD",
     "Adam",
+    "AdamW",
     "Data",
     "Regression",
     "Results",
@@ -39,4 +40,5 @@ __all__ = [
     "ratio",
     "sweep",
     "train",
+    "transformer",
 ]

@@ -3,8 +3,9 @@
 from torch import nn
 
 from ..arguments import Choice, OrNone, Real, Whole
+from .attention import MeanOverTokens, Tokens
 
-__all__ = ["lenet", "mlp", "perceptron"]
+__all__ = ["lenet", "mlp", "perceptron", "transformer"]
 
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
 
@@ -135,3 +136,74 @@ def perceptron(side: int = 28, classes: int = 10, width: int = 64) -> nn.Sequent
     classes = Whole(low=1)("classes", classes)
     width = Whole(low=1)("width", width)
     return nn.Sequential(nn.Flatten(), *mlp(side**2, 1, width, classes, "relu"))
+
+
+def transformer(
+    side: int = 28,
+    classes: int = 10,
+    *,
+    patch: int = 7,
+    width: int = 32,
+    heads: int = 4,
+    depth: int = 4,
+    norm: str = "before",
+    activation: str = "gelu",
+) -> nn.Sequential:
+    """A small vision transformer, of PyTorch's own layers.
+
+    A square of ``patch`` by ``patch`` pixels is a token: a linear map of its pixels to ``width``
+    numbers, plus a learned vector for its place. ``depth`` layers of self-attention and of a
+    network with one hidden layer of 4 ``width`` units follow, each added to what it was given;
+    then the mean of the tokens, and a linear layer. ``norm="before"`` normalises what goes into
+    each of the two parts of a layer, and what comes out of the last (Pre-LN); ``norm="after"``
+    normalises each sum, as the first transformer did (Post-LN). Nothing is dropped out. Weights
+    start as PyTorch draws them, from its global generator.
+
+    Args:
+        side: the side of the square, one-channel images in pixels, a multiple of ``patch``.
+        classes: the number of outputs, at least 1.
+        patch: the side of a patch in pixels, at least 1.
+        width: the numbers of a token, a multiple of ``heads``.
+        heads: the heads of attention, at least 1; each sees ``width / heads`` numbers.
+        depth: the number of layers, at least 1.
+        norm: "before" or "after".
+        activation: "gelu" or "relu".
+
+    Raises:
+        TypeError or ValueError: an argument out of its range.
+
+    Vaswani et al., *Attention Is All You Need*, 2017; Dosovitskiy et al., *An Image is Worth
+    16x16 Words*, 2021; on ``norm``, Xiong et al., *On Layer Normalization in the Transformer
+    Architecture*, 2020.
+
+    >>> import torch
+    >>> transformer(8, patch=2)(torch.zeros(3, 1, 8, 8)).shape
+    torch.Size([3, 10])
+    """
+    side = Whole(low=1)("side", side)
+    classes = Whole(low=1)("classes", classes)
+    patch = Whole(low=1)("patch", patch)
+    width = Whole(low=1)("width", width)
+    heads = Whole(low=1)("heads", heads)
+    depth = Whole(low=1)("depth", depth)
+    norm = Choice(("before", "after"))("norm", norm)
+    activation = Choice(("gelu", "relu"))("activation", activation)
+    if side % patch:
+        raise ValueError(f"patch must divide side={side}, got {patch}")
+    if width % heads:
+        raise ValueError(f"heads must divide width={width}, got {heads}")
+    first = norm == "before"
+    layers = [
+        nn.TransformerEncoderLayer(
+            width, heads, 4 * width, 0.0, activation, batch_first=True, norm_first=first
+        )
+        for _ in range(depth)
+    ]
+    return nn.Sequential(
+        nn.Conv2d(1, width, patch, stride=patch),
+        Tokens((side // patch) ** 2, width),
+        *layers,
+        *([nn.LayerNorm(width)] if first else []),
+        MeanOverTokens(),
+        nn.Linear(width, classes),
+    )

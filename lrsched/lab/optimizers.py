@@ -4,7 +4,7 @@ A new optimizer is a subclass of :class:`Optimizer`, and its name in ``lrsched/l
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..arguments import AsFloat, Flag, Number, Real
 from ..value import Value
 
-__all__ = ["SGD", "Adam", "Optimizer", "StackOptimizer"]
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "StackOptimizer"]
 
 Share = Annotated[float, AsFloat(Real(low=0, high=1))]
 
@@ -107,6 +107,8 @@ class Adam(Optimizer):
     The same as ``torch.optim.Adam``.
     """
 
+    _pytorch: ClassVar[type[torch.optim.Adam]] = torch.optim.Adam
+
     beta1: Share = 0.9
     beta2: Share = 0.999
     eps: Number = 1e-8
@@ -119,7 +121,7 @@ class Adam(Optimizer):
     def native(
         self, parameters: Iterable[nn.Parameter], lr: float = 0.001
     ) -> torch.optim.Optimizer:
-        return torch.optim.Adam(
+        return self._pytorch(
             parameters,
             lr=lr,
             betas=(self.beta1, self.beta2),
@@ -130,11 +132,43 @@ class Adam(Optimizer):
     def update(self, p: Tensor, g: Tensor, rate: Tensor, moments: list[Tensor], step: int) -> None:
         if self.weight_decay:
             g = g.add(p, alpha=self.weight_decay)
+        self._move(p, g, rate, moments, step)
+
+    def _move(self, p: Tensor, g: Tensor, rate: Tensor, moments: list[Tensor], step: int) -> None:
+        """Update weights in place, without decay."""
         mean, square = moments
         mean.lerp_(g, 1 - self.beta1)
         square.mul_(self.beta2).addcmul_(g, g, value=1 - self.beta2)
         scale = (square / (1 - self.beta2**step)).sqrt_().add_(self.eps)
         p.addcdiv_(mean * rate, scale, value=-1 / (1 - self.beta1**step))
+
+
+class AdamW(Adam):
+    r"""Adam with weight decay that goes by the rate alone, by Loshchilov and Hutter.
+
+    .. math:: w \leftarrow (1 - \eta \lambda) w
+
+    and then the update of :class:`Adam` without weight decay.
+
+    Args:
+        beta1, beta2: the decays of the two moments, from 0 to below 1.
+        eps: as of :class:`Adam`, at least 0.
+        weight_decay: :math:`\lambda`, at least 0.
+
+    Raises:
+        TypeError or ValueError: an argument out of its range.
+
+    The same as ``torch.optim.AdamW``. *Decoupled Weight Decay Regularization*, 2019.
+    """
+
+    _pytorch: ClassVar[type[torch.optim.Adam]] = torch.optim.AdamW
+
+    weight_decay: Number = 0.01
+
+    def update(self, p: Tensor, g: Tensor, rate: Tensor, moments: list[Tensor], step: int) -> None:
+        if self.weight_decay:
+            p.mul_(1 - rate.to(p.dtype) * self.weight_decay)
+        self._move(p, g, rate, moments, step)
 
 
 class StackOptimizer:

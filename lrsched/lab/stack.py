@@ -1,14 +1,33 @@
 """Many networks of one kind as one program."""
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+import functools
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .attention import (
+    Form,
+    MeanOverTokens,
+    Own,
+    Tokens,
+    encoded,
+    for_tokens,
+    linear,
+    normalised,
+    printed,
+    split,
+)
+
 __all__ = ["Stack", "normalises"]
+
+LAYERS = (
+    nn.Conv2d, nn.Linear, nn.BatchNorm1d, nn.LayerNorm, nn.ReLU, nn.GELU, nn.Tanh, nn.MaxPool2d,
+    nn.Flatten, nn.TransformerEncoderLayer, Tokens, MeanOverTokens,
+)  # fmt: skip
 
 
 class Stack:
@@ -16,13 +35,14 @@ class Stack:
 
     The first convolution of :math:`R` networks is one convolution with :math:`R` times the
     channels, each further one a grouped convolution, each linear layer a batched matrix
-    product, and each normalisation one with :math:`R` times the units. Nothing flows from one
-    network to another, so each is the network that it would be alone, up to the rounding of
-    sums in another order.
+    product, also within a transformer, and each batch normalisation one with :math:`R` times
+    the units. Nothing flows from one network to another, so each is the network that it would
+    be alone, up to the rounding of sums in another order.
 
     Args:
-        networks: ``nn.Sequential`` of ``Conv2d``, ``Linear``, ``BatchNorm1d``, ``ReLU``,
-            ``Tanh``, ``MaxPool2d`` and ``Flatten`` layers, all alike. Their weights are copied.
+        networks: ``nn.Sequential`` of ``Conv2d``, ``Linear``, ``BatchNorm1d``, ``LayerNorm``,
+            ``ReLU``, ``GELU``, ``Tanh``, ``MaxPool2d`` and ``Flatten`` layers and of those of
+            :func:`transformer`, all alike. Their weights are copied.
         device: where to compute; None: where the first network is.
 
     Attributes:
@@ -36,7 +56,8 @@ class Stack:
 
     Raises:
         TypeError: a network that is no ``nn.Sequential`` or has a ``forward`` of its own, or has
-            another layer.
+            another layer, one that does not fit behind the one before, or a transformer layer
+            with dropout, other activations than ReLU and GELU, or without ``batch_first``.
         ValueError: no network, or networks that differ in more than their weights.
 
     >>> from lrsched.lab import lenet
@@ -56,10 +77,10 @@ class Stack:
                 raise TypeError(
                     f"networks must be torch.nn.Sequential, got a {type(network).__name__}"
                 )
-            if (str(network), _names(network)) != (str(networks[0]), _names(networks[0])):
+            if (printed(network), _names(network)) != (printed(networks[0]), _names(networks[0])):
                 raise ValueError(
                     "networks must differ in their weights alone, got\n"
-                    f"{networks[0]}\nand\n{network}"
+                    f"{printed(networks[0])}\nand\n{printed(network)}"
                 )
         self.size = len(networks)
         self.mode = "train"
@@ -94,64 +115,92 @@ class Stack:
             if name and "." not in name
         ]
 
-    def _compile(self) -> list[Callable[[Tensor], Tensor]]:
-        """What to do for each layer. A layer's input is one of three kinds.
-
-        Shared: [batch, ...], the same for all networks. Maps: [batch, networks * channels,
-        height, width]. Columns: [networks, features, batch]; so ordered, the values of a unit
-        lie together, which is what normalisation and small matrix products are fastest on.
-        """
-        layers: list[Callable[[Tensor], Tensor]] = []
-        kind, fresh = "shared", False  # fresh: the values may be overwritten
+    def _compile(self) -> list[Form]:
+        """What to do for each layer, and at last to give the outputs of each network."""
+        forms: list[Form] = []
+        kind, fresh = "inputs", False
         parts = self.layers()
         for position, (_, layer) in enumerate(parts[:-1]):
             if isinstance(layer, nn.ReLU) and isinstance(parts[position + 1][1], nn.MaxPool2d):
                 # The two commute exactly, and after pooling there is a quarter left to do.
                 parts[position : position + 2] = parts[position + 1], parts[position]
         for name, layer in parts:
-            match layer:
-                case nn.Conv2d():
-                    layers.append(self._convolution(name, layer, kind == "shared"))
-                    kind, fresh = "maps", True
-                case nn.Linear():
-                    layers.append(self._linear(name))
-                    kind, fresh = "columns", True
-                case nn.BatchNorm1d():
-                    layers.append(self._normalisation(name, layer))
-                    kind, fresh = "columns", False  # a view: to overwrite it costs a copy
-                case nn.MaxPool2d():
-                    layers.append(self._pooling(layer))
-                    fresh = True
-                case nn.ReLU():
-                    layers.append(F.relu_ if fresh else F.relu)
-                    fresh = False
-                case nn.Tanh():
-                    layers.append(torch.tanh_ if fresh else torch.tanh)
-                    fresh = False
-                case nn.Flatten(start_dim=1, end_dim=-1):
-                    if kind == "maps":
-                        layers.append(self._flat_maps)
-                        kind = "columns"
-                    elif kind == "shared":
-                        layers.append(_flat)
-                    fresh = False
-                case _:
-                    raise TypeError(
-                        "networks must be made of Conv2d, Linear, BatchNorm1d, ReLU, Tanh, "
-                        f"MaxPool2d and Flatten layers, got {layer}"
-                    )
-        if kind == "columns":
-            layers.append(lambda x: x.transpose(1, 2))
-        return layers
+            form, kind, fresh = self._form(name, layer, kind, fresh)
+            forms.append(form)
+        outputs = {"columns": _turned, "maps": self._each}
+        return [*forms, outputs[kind]] if kind in outputs else forms
 
-    def _convolution(self, name: str, layer: nn.Conv2d, shared: bool) -> Callable[[Tensor], Tensor]:
+    def _form(self, name: str, layer: nn.Module, kind: str, fresh: bool) -> tuple[Form, str, bool]:
+        """What to do for a layer, the kind of its outputs, and whether these are fresh.
+
+        Args:
+            name, layer: the layer.
+            kind: that of what the layer is given. Inputs: [batch, ...], the same for all
+                networks. Maps: [batch, networks * channels, height, width]. Columns: [networks,
+                features, batch]; so ordered, the values of a unit lie together, which is what
+                batch normalisation and small matrix products are fastest on. Tokens: [networks,
+                batch, tokens, width].
+            fresh: whether its values may be overwritten.
+        """
+        own = self._own(name, layer)
+        match layer, kind:
+            case nn.Conv2d(), "inputs" | "maps":
+                return self._convolution(layer, own, kind == "inputs"), "maps", True
+            case nn.Linear(), "tokens":
+                return for_tokens(linear(own)), "tokens", False
+            case nn.Linear(), _:
+                return self._linear(own), "columns", True
+            case nn.BatchNorm1d(), "inputs" | "maps" | "columns":
+                # The outputs are a view: to overwrite it costs a copy.
+                return self._normalisation(name, layer, own), "columns", False
+            case nn.LayerNorm(), "tokens":
+                return for_tokens(normalised(layer, own)), "tokens", False
+            case nn.LayerNorm(), _:
+                normalise = normalised(layer, own)
+                return lambda x: _turned(normalise(_turned(self._columns(x)))), "columns", False
+            case nn.MaxPool2d(), "inputs" | "maps":
+                return self._pooling(layer), kind, True
+            case nn.ReLU(), _:
+                return F.relu_ if fresh else F.relu, kind, False
+            case nn.Tanh(), _:
+                return torch.tanh_ if fresh else torch.tanh, kind, False
+            case nn.GELU(), _:
+                return functools.partial(F.gelu, approximate=layer.approximate), kind, False
+            case nn.Flatten(start_dim=1, end_dim=-1), _:
+                flat = {"inputs": _flat, "maps": self._flat_maps, "tokens": _flat_tokens}
+                return flat.get(kind, _same), kind if kind == "inputs" else "columns", False
+            case Tokens(), "inputs" | "maps":
+                return split(own, 1 if kind == "inputs" else self.size), "tokens", False
+            case nn.TransformerEncoderLayer(), "tokens":
+                return encoded(layer, own), "tokens", False
+            case MeanOverTokens(), "tokens":
+                return lambda x: _turned(x.mean(2)), "columns", False
+        if isinstance(layer, LAYERS) and not isinstance(layer, nn.Flatten):
+            raise TypeError(
+                f"networks must have layers that fit behind one another, got {kind} for {layer}"
+            )
+        raise TypeError(
+            f"networks must be made of {', '.join(kind.__name__ for kind in LAYERS[:-1])} and "
+            f"{LAYERS[-1].__name__} layers, got {layer}"
+        )
+
+    def _own(self, name: str, layer: nn.Module) -> Own:
+        """The weights of a layer by their names in it."""
+        names = [each for each, _ in layer.named_parameters(remove_duplicate=False)]
+        if not {f"{name}.{each}" for each in names} <= self.parameters.keys():
+            raise TypeError(
+                f"networks must share layers as a whole, no single weights of them, got {layer}"
+            )
+        return {each: self.parameters[f"{name}.{each}"] for each in names}
+
+    def _convolution(self, layer: nn.Conv2d, own: Own, shared: bool) -> Form:
         plain = (layer.groups, layer.padding_mode, layer.dilation) == (1, "zeros", (1, 1))
         if not plain or isinstance(layer.padding, str):
             raise TypeError(
                 "networks must have convolutions of one group, without dilation, padded by "
                 f"numbers of zeros, got {layer}"
             )
-        weight, bias = self.parameters[f"{name}.weight"], self.parameters.get(f"{name}.bias")
+        weight, bias = own["weight"], own.get("bias")
         stride, padding = layer.stride, cast(tuple[int, int], layer.padding)
         groups = 1 if shared else self.size
 
@@ -161,8 +210,8 @@ class Stack:
 
         return convolve
 
-    def _linear(self, name: str) -> Callable[[Tensor], Tensor]:
-        weight, bias = self.parameters[f"{name}.weight"], self.parameters.get(f"{name}.bias")
+    def _linear(self, own: Own) -> Form:
+        weight, bias = own["weight"], own.get("bias")
 
         def multiply(x: Tensor) -> Tensor:
             x = self._columns(x)
@@ -172,10 +221,10 @@ class Stack:
 
         return multiply
 
-    def _normalisation(self, name: str, layer: nn.BatchNorm1d) -> Callable[[Tensor], Tensor]:
+    def _normalisation(self, name: str, layer: nn.BatchNorm1d, own: Own) -> Form:
         if layer.momentum is None:
             raise TypeError(f"networks must have normalisations with a momentum, got {layer}")
-        weight, bias = (self.parameters.get(f"{name}.{part}") for part in ("weight", "bias"))
+        weight, bias = own.get("weight"), own.get("bias")
         mean, variance, count = (
             self.buffers.get(f"{name}.{part}")
             for part in ("running_mean", "running_var", "num_batches_tracked")
@@ -202,22 +251,26 @@ class Stack:
     def _columns(self, x: Tensor) -> Tensor:
         if x.dim() > 3:
             raise ValueError(
-                "networks must have a Flatten layer between images and the first Linear or "
-                f"BatchNorm1d layer, got {self._template}"
+                "networks must have a Flatten layer between images and the first Linear, "
+                f"BatchNorm1d or LayerNorm layer, got {self._template}"
             )
         return x.t().expand(self.size, *x.shape[::-1]) if x.dim() == 2 else x
 
-    def _pooling(self, layer: nn.MaxPool2d) -> Callable[[Tensor], Tensor]:
+    def _pooling(self, layer: nn.MaxPool2d) -> Form:
         settings = (layer.kernel_size, layer.stride, layer.padding, layer.dilation, layer.ceil_mode)
         return lambda x: F.max_pool2d(x, *cast(Any, settings))
 
-    def _flat_maps(self, maps: Tensor) -> Tensor:
+    def _each(self, maps: Tensor) -> Tensor:
+        """Those of each network, [networks, batch, channels, height, width]."""
         batch, channels, height, width = maps.shape
-        split = maps.view(batch, self.size, channels // self.size, height, width)
-        return split.transpose(0, 1).reshape(self.size, batch, -1).transpose(1, 2)
+        each = maps.view(batch, self.size, channels // self.size, height, width)
+        return each.transpose(0, 1)
+
+    def _flat_maps(self, maps: Tensor) -> Tensor:
+        return _turned(self._each(maps).flatten(2))
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """The outputs of all networks, [networks, batch, outputs].
+        """The outputs of all networks, [networks, batch, ...].
 
         Inputs are the same for all, [batch, ...], or each network's own, [networks, batch,
         features].
@@ -253,6 +306,18 @@ def normalises(network: nn.Module) -> bool:
 def _names(network: nn.Module) -> list[str]:
     """Of all weights and statistics: fewer where a layer is at two places."""
     return [name for name, _ in (*network.named_parameters(), *network.named_buffers())]
+
+
+def _same(x: Tensor) -> Tensor:
+    return x
+
+
+def _turned(x: Tensor) -> Tensor:
+    return x.transpose(1, 2)
+
+
+def _flat_tokens(x: Tensor) -> Tensor:
+    return _turned(x.flatten(2))
 
 
 def _flat(x: Tensor) -> Tensor:

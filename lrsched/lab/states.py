@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from . import checkpoints
+from .attention import printed
 from .runs import Run
 from .seeds import Network, fingerprint, made
 from .settings import Settings
@@ -168,10 +169,10 @@ class State:
 
     def _check_network(self, name: str, label: str, network: nn.Sequential) -> None:
         """Refuse one with other layers or weights than that of the runs."""
-        printed = self.settings.get("networks") or {"": self.settings["network"]}
-        if str(network) != printed[label]:
+        said = self.settings.get("networks") or {"": self.settings["network"]}
+        if printed(network) != said[label]:
             raise ValueError(
-                f"{name} must make the network of the state, {printed[label]}, got {network}"
+                f"{name} must make the network of the state, {said[label]}, got {printed(network)}"
             )
         mine = {
             key: f"{tensor.dtype} {list(tensor.shape[1:])}"

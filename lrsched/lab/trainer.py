@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..arguments import AsFloat, Choice, Instance, OrNone, Real, Several, Whole, flag
 from . import checkpoints
+from .attention import printed
 from .classification import Classification
 from .data import Data, Regression
 from .group import Group
@@ -84,7 +85,7 @@ def train(
         data: the samples; see :func:`lrsched.lab.classification.batches` for their order.
         epochs: how often all training samples are seen; from ``start`` on, if there is one.
         batch_size: samples for one update; the last batch of an epoch may be smaller.
-        optimizer: :class:`SGD` or :class:`Adam`; None: ``SGD()``.
+        optimizer: :class:`SGD`, :class:`Adam` or :class:`AdamW`; None: ``SGD()``.
         network: makes a network of layers that :class:`Stack` knows; or several such by label,
             of which each run names one. None: for images ``lenet`` in their size.
         group: runs computed at once, at least 1. None: the fastest on this machine, measured.
@@ -128,7 +129,7 @@ def train(
     settings = Settings(
         data=data.name,
         checksum=data.checksum,
-        networks={label: str(each) for label, each in networks.items()},
+        networks={label: printed(each) for label, each in networks.items()},
         optimizer=_checked_optimizer(optimizer),
         epochs=Whole(low=1)("epochs", epochs),
         batch_size=_checked_batch_size(batch_size, len(data.train), normalised),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from ..optimizers import SGD, Adam, Optimizer
+from ..optimizers import SGD, Adam, AdamW, Optimizer
 from ..stack import Stack
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["loop"]
 
-RULES = (SGD, Adam, type(None))
+RULES = (SGD, Adam, AdamW, type(None))
 LAYERS = (nn.Linear, nn.BatchNorm1d, nn.Tanh, nn.ReLU, nn.Flatten)
 WIDEST = 64  # units: the matrices of wider layers are faster as batched products
 
@@ -29,10 +29,10 @@ WIDEST = 64  # units: the matrices of wider layers are faster as batched product
 def loop(stack: Stack, rule: Optimizer | None = None) -> "Loop | None":
     """What trains the networks of a stack, compiled; None where they must train otherwise.
 
-    None if the optimizer, ``rule``, is neither SGD nor Adam (None: the networks are evaluated
-    only); if numba is not installed; if the networks are not on the CPU or not float32; if they
-    have other layers than ``Linear``, ``Tanh``, ``ReLU``, ``Flatten`` and ``BatchNorm1d`` with
-    running statistics; or if one is wider than 64 units.
+    None if the optimizer, ``rule``, is none of SGD, Adam and AdamW (None: the networks are
+    evaluated only); if numba is not installed; if the networks are not on the CPU or not float32;
+    if they have other layers than ``Linear``, ``Tanh``, ``ReLU``, ``Flatten`` and ``BatchNorm1d``
+    with running statistics; or if one is wider than 64 units.
     """
     if type(rule) not in RULES or not _supported(stack):
         return None

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ..optimizers import SGD, Adam, StackOptimizer
+from ..optimizers import SGD, Adam, AdamW, StackOptimizer
 from ..stack import Stack
 from . import kernels
 from .kernels import EVAL, LAYER, LINEAR, NORM, PRECISE, RELU, TANH, Epoch, Places, Rule
@@ -252,9 +252,10 @@ class Threads:
 def _rule(optimizer: StackOptimizer) -> Rule:
     match optimizer.rule:
         case SGD() as rule:
-            return Rule(False, rule.momentum, 0.0, rule.weight_decay, rule.nesterov, 0.0)
+            return Rule(False, rule.momentum, 0.0, rule.weight_decay, False, rule.nesterov, 0.0)
         case Adam() as rule:
-            return Rule(True, rule.beta1, rule.beta2, rule.weight_decay, False, rule.eps)
+            decoupled, betas = isinstance(rule, AdamW), (rule.beta1, rule.beta2)
+            return Rule(True, *betas, rule.weight_decay, decoupled, False, rule.eps)
     raise TypeError(f"optimizer must be one that the loop was made for, got {optimizer.rule!r}")
 
 

@@ -80,6 +80,7 @@ class Rule(NamedTuple):
     beta1: float
     beta2: float
     decay: float
+    decoupled: bool  # the decay is no part of the gradient
     nesterov: bool
     eps: float
 
@@ -258,7 +259,9 @@ def _update(m: Memory, places: Places, rule: Rule, rate: Vector, step: int) -> N
     for k in range(places.parameters):
         p, g = load(m, k), load(m, places.gradient + k)
         store(m, places.gradient + k, same(0.0))
-        if rule.decay:
+        if rule.decoupled:
+            p = p - p * (rate * same(rule.decay))
+        elif rule.decay:
             g = muladd(same(rule.decay), p, g)
         if rule.adam:
             mean, square = load(m, first + k), load(m, second + k)
