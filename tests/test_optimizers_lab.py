@@ -1,13 +1,18 @@
-"""The optimizers of the lab: the updates of PyTorch's own, for networks side by side."""
+"""``lab.SGD``, ``lab.Adam`` and ``lab.AdamW``: the updates of PyTorch's own, side by side."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.functional import cross_entropy, mse_loss
+from torch.optim.lr_scheduler import OneCycleLR
 
+import lrsched as L
 import reference
-from lrsched import value
+from experiments import IMAGES, ROWS, batches, flat, mlp
+from lrsched import lab, value
 from lrsched.lab import SGD, Adam, AdamW
 from lrsched.lab.optimizers import StackOptimizer
 from lrsched.pytorch import set_rate
@@ -103,3 +108,47 @@ def test_a_decay_of_its_own():
 def test_wrong_optimizers(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+@pytest.mark.parametrize("rows", [False, True], ids=["images", "rows"])
+def test_a_momentum_that_is_cycled_is_that_of_one_cycle_lr(nesterov, rows):
+    """Networks side by side, each with its own peak, against PyTorch's ``OneCycleLR``."""
+    data, make = (ROWS, mlp(activation="relu")) if rows else (IMAGES, flat("r"))
+    steps = 2 * -(-len(data.train) // 8)
+    shape = L.OneCycle(1.0, steps, pct_start=0.4)
+    runs = [lab.Run(f"{peak}", shape * peak) for peak in (0.05, 0.02)]
+    optimizer = SGD(momentum=shape.momentum(), nesterov=nesterov)
+    results = lab.train(
+        runs, data, epochs=2, batch_size=8, optimizer=optimizer, network=make, group=2
+    )
+
+    for place, run in enumerate(runs):
+        torch.manual_seed(0)
+        network, losses = make(), []
+        native = torch.optim.SGD(network.parameters(), 1.0, momentum=0.9, nesterov=nesterov)
+        scheduler = OneCycleLR(native, float(run.label), steps, pct_start=0.4)
+        criterion = mse_loss if rows else cross_entropy
+        for epoch in range(2):
+            for inputs, targets in batches(data.train, 0, epoch, 8):
+                loss = criterion(network(inputs), targets)
+                native.zero_grad()
+                loss.backward()
+                native.step()
+                losses.append(loss.item())
+                if len(losses) < steps:
+                    scheduler.step()
+        np.testing.assert_allclose(results.losses[:, place], losses, rtol=2e-3, atol=1e-5)
+
+
+def test_a_schedule_of_momentum():
+    up = L.Linear(0.5, 1.5, decay_steps=10)
+    optimizer = SGD(momentum=up, weight_decay=0.1)
+    assert optimizer.momentum_at(3) == up(3)
+    assert optimizer.moments == ("velocity",)
+    native = optimizer.native([nn.Parameter(torch.zeros(1))], 0.5)
+    assert native.param_groups[0]["momentum"] == 0.5
+    with pytest.raises(ValueError, match=r"SGD: momentum at step 5 must be .*, got 1.0"):
+        optimizer.momentum_at(5)
+    assert SGD(momentum=up) == SGD(momentum=up) != SGD(momentum=0.5)
+    assert SGD(momentum=0.5).momentum_at(7) == 0.5

@@ -47,6 +47,5 @@ def example(label: str, make: Any, task: Task) -> nn.Sequential:
         raise ValueError(
             f"{name} must take inputs of shape {list(example.shape)}, got: {error}"
         ) from error
-    maps = outputs.dim() > 3  # [batch, channels, height, width]
-    task.check_outputs(name, [1, *outputs.shape[1 if maps else 2 :]])
+    task.check_outputs(name, [1, *outputs.shape[2:]])
     return network

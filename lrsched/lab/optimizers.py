@@ -4,17 +4,24 @@ A new optimizer is a subclass of :class:`Optimizer`, and its name in ``lrsched/l
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ..arguments import AsFloat, Flag, Number, Real
+from ..schedule import Schedule
 from ..value import Value
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "StackOptimizer"]
 
-Share = Annotated[float, AsFloat(Real(low=0, high=1))]
+_share = AsFloat(Real(low=0, high=1))
+Share = Annotated[float, _share]
+
+
+def _share_or_schedule(name: str, value: Any) -> float | Schedule:
+    """The check for a momentum: a share, or a schedule of such."""
+    return value if isinstance(value, Schedule) else float(_share(name, value))
 
 
 class Optimizer(Value, abstract=True):
@@ -48,17 +55,20 @@ class SGD(Optimizer):
     .. math:: v \leftarrow \mu v + g + \lambda w, \qquad w \leftarrow w - \eta v
 
     Args:
-        momentum: :math:`\mu`, from 0 to below 1.
+        momentum: :math:`\mu`, from 0 to below 1; or a schedule that gives it at each step, such as
+            ``OneCycle(...).momentum()``, the same for all runs.
         weight_decay: :math:`\lambda`, at least 0.
         nesterov: if true, the update is :math:`\eta (g + \lambda w + \mu v)`.
 
     Raises:
         TypeError or ValueError: an argument out of its range.
 
-    The same as ``torch.optim.SGD`` without dampening.
+    The same as ``torch.optim.SGD`` without dampening. What :meth:`native` makes of a schedule of
+    momentum starts at its first value: ``lrsched.pytorch.scheduler(optimizer, ..., momentum=)``
+    moves it.
     """
 
-    momentum: Share = 0.0
+    momentum: Annotated[float | Schedule, _share_or_schedule] = 0.0
     weight_decay: Number = 0.0
     nesterov: Flag = False
 
@@ -70,11 +80,20 @@ class SGD(Optimizer):
     def moments(self) -> tuple[str, ...]:
         return ("velocity",) if self.momentum else ()
 
+    def momentum_at(self, step: int) -> float:
+        """The momentum of the update at a step, counted from 0.
+
+        Raises ValueError for a schedule that gives one that is not from 0 to below 1 there.
+        """
+        if isinstance(self.momentum, Schedule):
+            return float(_share(f"SGD: momentum at step {step}", self.momentum(step)))
+        return self.momentum
+
     def native(self, parameters: Iterable[nn.Parameter], lr: float = 0.1) -> torch.optim.Optimizer:
         return torch.optim.SGD(
             parameters,
             lr=lr,
-            momentum=self.momentum,
+            momentum=self.momentum_at(0),
             weight_decay=self.weight_decay,
             nesterov=self.nesterov,
         )
@@ -84,8 +103,9 @@ class SGD(Optimizer):
             g = g.add(p, alpha=self.weight_decay)
         if self.momentum:
             (velocity,) = moments
-            velocity.mul_(self.momentum).add_(g)
-            g = g.add(velocity, alpha=self.momentum) if self.nesterov else velocity
+            momentum = self.momentum_at(step - 1)
+            velocity.mul_(momentum).add_(g)
+            g = g.add(velocity, alpha=momentum) if self.nesterov else velocity
         p.addcmul_(g, rate, value=-1)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from ...schedule import Schedule
 from ..optimizers import SGD, Adam, AdamW, Optimizer
 from ..stack import Stack
 
@@ -34,7 +35,8 @@ def loop(stack: Stack, rule: Optimizer | None = None) -> "Loop | None":
     if they have other layers than ``Linear``, ``Tanh``, ``ReLU``, ``Flatten`` and ``BatchNorm1d``
     with running statistics; or if one is wider than 64 units.
     """
-    if type(rule) not in RULES or not _supported(stack):
+    moving = isinstance(getattr(rule, "momentum", None), Schedule)
+    if type(rule) not in RULES or moving or not _supported(stack):
         return None
     try:
         import llvmlite  # noqa: F401

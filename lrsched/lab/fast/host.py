@@ -252,7 +252,9 @@ class Threads:
 def _rule(optimizer: StackOptimizer) -> Rule:
     match optimizer.rule:
         case SGD() as rule:
-            return Rule(False, rule.momentum, 0.0, rule.weight_decay, False, rule.nesterov, 0.0)
+            return Rule(
+                False, rule.momentum_at(0), 0.0, rule.weight_decay, False, rule.nesterov, 0.0
+            )
         case Adam() as rule:
             decoupled, betas = isinstance(rule, AdamW), (rule.beta1, rule.beta2)
             return Rule(True, *betas, rule.weight_decay, decoupled, False, rule.eps)
