@@ -114,7 +114,7 @@ def test_wrong_optimizers(make, error, message):
 @pytest.mark.parametrize("rows", [False, True], ids=["images", "rows"])
 def test_a_momentum_that_is_cycled_is_that_of_one_cycle_lr(nesterov, rows):
     """Networks side by side, each with its own peak, against PyTorch's ``OneCycleLR``."""
-    data, make = (ROWS, mlp(activation="relu")) if rows else (IMAGES, flat("r"))
+    data, make = (ROWS, mlp(activation="relu")) if rows else (IMAGES, lambda: flat("r"))
     steps = 2 * -(-len(data.train) // 8)
     shape = L.OneCycle(1.0, steps, pct_start=0.4)
     runs = [lab.Run(f"{peak}", shape * peak) for peak in (0.05, 0.02)]
