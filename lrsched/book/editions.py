@@ -74,6 +74,7 @@ QUICK = {
     "cooldowns": (20, 3, 200),
     "cycles": (14, 3, 200),
     "decay-splits": (30, 5, 200),
+    "transformer-warmup": (4, 1, 200),
 }
 FULL = {
     "lenet-schedules": (30, 15, 0),
@@ -92,7 +93,11 @@ FULL = {
     "cooldowns": (40, 10, 5000),
     "cycles": (14, 10, 5000),
     "decay-splits": (60, 10, 5000),
+    "transformer-warmup": (4, 10, 5000),
 }
+
+# The batch size of the full edition where it is not 256.
+BATCHES = {"transformer-warmup": 32}
 
 # For each sweep: epochs, seeds in the quick and in the full edition, batch size.
 SWEEPS = {
@@ -134,7 +139,7 @@ def plan(name: str) -> Plan:
     if quick:
         # Fixed, so that the book repeats to the last bit.
         return Plan(name, epochs, number, 32, validation, (("group", 32), ("chunk", 32)))
-    return Plan(name, epochs, number, 256, validation)
+    return Plan(name, epochs, number, BATCHES.get(name, 256), validation)
 
 
 @functools.lru_cache(maxsize=4)

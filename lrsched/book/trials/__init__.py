@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Union
 
 from ...lab import Results
 from ..editions import Plan, plan
-from . import batches, cooldowns, cycles, lenet, optimizers, splits, warmup
+from . import attention, batches, cooldowns, cycles, lenet, optimizers, splits, warmup
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +35,7 @@ TRIALS: dict[str, Callable[[Plan], Union[Results, "pd.DataFrame"]]] = {
     "cooldowns": cooldowns.lengths,
     "cycles": cycles.restarts,
     "decay-splits": splits.drops,
+    "transformer-warmup": attention.warmups,
 }
 
 

@@ -23,10 +23,15 @@ RATES = {
 WARMUP = 0.1  # of the steps
 
 
-def some(data: Data, number: int) -> Data:
-    """The data with so many of its training images."""
+def some(data: Data, **numbers: int) -> Data:
+    """The data with so many images of its parts, which are named; at most all there are."""
+    parts = {name: getattr(data, name) for name in numbers}
     return dataclasses.replace(
-        data, train=Split(data.train.images[:number], data.train.labels[:number])
+        data,
+        **{
+            name: Split(part.images[: numbers[name]], part.labels[: numbers[name]])
+            for name, part in parts.items()
+        },
     )
 
 
@@ -38,7 +43,7 @@ def rates(plan: Plan) -> pd.DataFrame:
     """
     found = Measurements(plan, "optimizer", "equal", "batch", "warmup", "rate")
     samples = 2 ** (min(len(plan.data.train), SAMPLES).bit_length() - 1)
-    data = some(plan.data, samples)
+    data = some(plan.data, train=samples)
     base = plan.batch_size
     sizes = [size for size in SIZES if size * plan.epochs >= base and size * 8 <= samples]
     for name, optimizer in OPTIMIZERS.items():
