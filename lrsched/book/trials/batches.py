@@ -25,14 +25,11 @@ WARMUP = 0.1  # of the steps
 
 def some(data: Data, **numbers: int) -> Data:
     """The data with so many images of its parts, which are named; at most all there are."""
-    parts = {name: getattr(data, name) for name in numbers}
-    return dataclasses.replace(
-        data,
-        **{
-            name: Split(part.images[: numbers[name]], part.labels[: numbers[name]])
-            for name, part in parts.items()
-        },
-    )
+    fewer: dict[str, Any] = {}
+    for name, number in numbers.items():
+        part = getattr(data, name)
+        fewer[name] = Split(part.images[:number], part.labels[:number])
+    return dataclasses.replace(data, **fewer)
 
 
 def rates(plan: Plan) -> pd.DataFrame:
