@@ -72,7 +72,7 @@ QUICK = {
     "range-tests": (5, 3, 200),
     "batch-rates": (8, 2, 200),
     "cooldowns": (20, 3, 200),
-    "cycles": (14, 3, 200),
+    "cycles": (7, 3, 200),
     "decay-splits": (30, 5, 200),
     "transformer-warmup": (4, 1, 200),
 }
@@ -90,9 +90,9 @@ FULL = {
     "optimizer-rates": (5, 10, 5000),
     "range-tests": (2, 10, 5000),
     "batch-rates": (8, 5, 5000),
-    "cooldowns": (40, 10, 5000),
-    "cycles": (14, 10, 5000),
-    "decay-splits": (60, 10, 5000),
+    "cooldowns": (20, 10, 5000),
+    "cycles": (7, 10, 5000),
+    "decay-splits": (30, 10, 5000),
     "transformer-warmup": (4, 10, 5000),
 }
 

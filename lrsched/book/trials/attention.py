@@ -13,9 +13,9 @@ from .batches import some
 __all__ = ["DEPTH", "LENGTHS", "NORMS", "RATES", "warmups"]
 
 NORMS = ("after", "before")
-RATES = (0.0005, 0.001, 0.002, 0.004, 0.008)
+RATES = (0.001, 0.002, 0.004, 0.008)
 LENGTHS = (0.0, 0.5, 2.0)  # epochs
-DEPTH, SAMPLES = 6, 4096
+DEPTH, SAMPLES = 6, 2048
 
 
 def warmups(plan: Plan) -> pd.DataFrame:

@@ -40,7 +40,7 @@ def rates(plan: Plan) -> pd.DataFrame:
     """
     found = Measurements(plan, "optimizer", "equal", "batch", "warmup", "rate")
     samples = 2 ** (min(len(plan.data.train), SAMPLES).bit_length() - 1)
-    data = some(plan.data, train=samples)
+    data = some(plan.data, train=samples, validation=2000, test=4000)
     base = plan.batch_size
     sizes = [size for size in SIZES if size * plan.epochs >= base and size * 8 <= samples]
     for name, optimizer in OPTIMIZERS.items():

@@ -27,7 +27,8 @@ def branches(epochs: int) -> dict[int, list[tuple[int, float]]]:
     for length in LENGTHS:
         whole = round(length * epochs)
         for share in SHARES:
-            found.setdefault(whole - max(1, round(share * whole)), []).append((whole, share))
+            if (cooldown := round(share * whole)) >= 1:
+                found.setdefault(whole - cooldown, []).append((whole, share))
     return found
 
 

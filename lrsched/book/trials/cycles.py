@@ -15,7 +15,7 @@ from ..measurements import Measurements
 __all__ = ["BASE", "MAX", "RATES", "contestants", "restarts", "shapes", "triangles"]
 
 BASE, MAX = 0.125, 0.5  # read off a range test, as the chapter on custom schedules does
-RATES = tuple(round(0.0125 * 2**k, 6) for k in range(7))
+RATES = tuple(round(0.025 * 2**k, 6) for k in range(6))
 MOMENTUM = 0.9
 
 
