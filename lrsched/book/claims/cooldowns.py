@@ -30,6 +30,13 @@ def _crossed(losses: dict[tuple[str, int, float], pd.Series]) -> Iterator[tuple[
     yield from dict.fromkeys(key[1:] for key in losses if key[0] == "linear")
 
 
+def _epochs(losses: dict[tuple[str, int, float], pd.Series], *shares: float) -> list[int]:
+    """The lengths of which there are cooldowns of all these shares."""
+    crossed = [*_crossed(losses)]
+    lengths = dict.fromkeys(epochs for epochs, _ in crossed)
+    return [each for each in lengths if all((each, share) in crossed for share in shares)]
+
+
 def _against_cosine(share: float) -> Cases:
     """The cosine of the same length, minus the cooldown."""
     losses = _losses()
@@ -37,7 +44,7 @@ def _against_cosine(share: float) -> Cases:
         f"{decay}, {epochs} epochs": losses["cosine run", epochs, 1.0]
         - losses[decay, epochs, share]
         for decay in ("linear", "1-sqrt", "cosine")
-        for epochs in dict.fromkeys(epochs for epochs, _ in _crossed(losses))
+        for epochs in _epochs(losses, share)
     }
 
 
@@ -55,7 +62,7 @@ def _longer(shorter: float, longer: float) -> Cases:
     return {
         f"{decay}, {epochs} epochs": losses[decay, epochs, shorter] - losses[decay, epochs, longer]
         for decay in ("linear", "1-sqrt", "cosine")
-        for epochs in dict.fromkeys(epochs for epochs, _ in _crossed(losses))
+        for epochs in _epochs(losses, shorter, longer)
     }
 
 
