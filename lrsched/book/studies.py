@@ -16,10 +16,9 @@ from ..lab import Run, perceptron, search, train
 from ..lab.search import Study
 from ..piecewise import MultiStep
 from .editions import edition, plan
+from .trials.drops import FACTOR, RATE
 
 __all__ = ["grid", "pruned", "random", "tpe"]
-
-RATE, FACTOR = 0.5, 0.1
 
 
 def _loss_by_decay_epoch(trial: Trial) -> float:

@@ -15,7 +15,7 @@ from .base import Cases, Claim
 
 __all__ = ["CLAIMS"]
 
-PAGE = "06_batchnorm"
+PAGE = "trial_batchnorm"
 RATES = ("batchnorm-rates",)
 VARIANTS = ("batchnorm-rates", "batchnorm-momentum", "batchnorm-batch-10", "batchnorm-batch-200")
 SOURCE = ("3 layers, BN", "4 layers, BN")  # the networks of the tutorial
@@ -141,7 +141,7 @@ MEASURES = (  # in a name, in words, in the records
 
 
 def _more_sensitive(short: str, words: str, measure: str, **more: Any) -> Claim:
-    settings: dict[str, Any] = {"page": f"{PAGE}#the-verdict-on-more-sensitive"} | more
+    settings: dict[str, Any] = {"page": f"{PAGE}#three-measures-three-answers"} | more
     return _claim(
         f"batchnorm-more-sensitive-by-{short}",
         f"BatchNorm makes a network more sensitive to the rate, by the {words}",

@@ -11,14 +11,13 @@ from .base import Cases, Claim
 
 __all__ = ["CLAIMS"]
 
+DROP, SEARCH = "trial_drop", "trial_search"
 SPLITS = ("decay-splits",)
-
-PAGE = "08_when_to_decay"
 LANDSCAPE = ("decay-epochs-landscape",)
 SEARCHES = ("decay-epochs-searches",)
 PRUNING = ("decay-epochs-pruning",)
 SMALL = 0.003  # nats: about 1 % of the loss
-HALF = "drop at half"
+HALF, PLATEAU = "drop at half", "plateau 10"
 
 
 def _landscape(metric: str) -> pd.DataFrame:
@@ -127,8 +126,8 @@ PAIRS = (
     ("random, 10", "grid of 4"),
     ("TPE, 10", "random, 10"),
     ("TPE, median", "TPE, 10"),
-    ("plateau 10", "never"),
-    ("plateau 10", HALF),
+    (PLATEAU, "never"),
+    (PLATEAU, HALF),
     ("4 patiences", "grid of 4"),
     ("10 patiences", "random, 10"),
     ("all", "grid of 4"),
@@ -143,9 +142,9 @@ BETTER = tuple(
     _claim(
         f"{_short(ours)}-beats-{_short(other)}",
         f"to choose the epoch of the drop, {ours!r} is better than {other!r}",
-        page=f"{PAGE}#what-each-of-them-finds",
+        page=f"{DROP}#the-plateau" if ours == PLATEAU else f"{SEARCH}#what-each-of-them-finds",
         cases=partial(_better, ours, other),
-        source=4 if ours == "plateau 10" else 0,
+        source=4 if ours == PLATEAU else 0,
         records=SEARCHES,
         difference=f"test loss in the end, {other} minus {ours} (nats)",
     )
@@ -156,7 +155,7 @@ CLAIMS = (
     _claim(
         "exact-epoch-of-the-drop-matters",
         "the exact epoch of the drop matters by more than 1 %",
-        page=f"{PAGE}#the-landscape",
+        page=f"{DROP}#the-landscape",
         cases=_beside_the_best,
         difference="validation loss in the end beside the best epoch, minus that at it, "
         "as a share of it",
@@ -166,7 +165,7 @@ CLAIMS = (
     _claim(
         "a-drop-beats-none",
         "a drop is better than none",
-        page=f"{PAGE}#the-landscape",
+        page=f"{DROP}#the-landscape",
         cases=_better_than_never,
         source=4,
         difference="test loss in the end, never minus the best epoch by validation (nats)",
@@ -174,7 +173,7 @@ CLAIMS = (
     _claim(
         "accuracy-asks-for-a-later-drop",
         "accuracy asks for a later drop than loss",
-        page=f"{PAGE}#loss-or-accuracy",
+        page=f"{DROP}#loss-or-accuracy",
         cases=_later_by_accuracy,
         difference="best epoch by validation accuracy minus best epoch by loss",
         margin=2,
@@ -184,7 +183,7 @@ CLAIMS = (
     _claim(
         "any-way-beats-half",
         "every way to choose the epoch of the drop beats a drop at half the training",
-        page=f"{PAGE}#what-each-of-them-finds",
+        page=f"{SEARCH}#what-each-of-them-finds",
         cases=_all_better_than_half,
         records=SEARCHES,
         difference=f"test loss in the end, {HALF} minus the other (nats)",
@@ -193,7 +192,7 @@ CLAIMS = (
         _claim(
             f"pruner-stops-the-worse-{pruner}",
             f"the pruner stops the worse trials ({pruner})",
-            page=f"{PAGE}#what-a-pruner-stops",
+            page=f"{SEARCH}#what-a-pruner-stops",
             cases=partial(_stops_the_worse, pruner),
             records=PRUNING,
             difference="share of trials stopped, worse half of the epochs minus better half",

@@ -4,7 +4,7 @@
     python -m lrsched.book.trials --help
 
 A trial is a function of its :class:`lrsched.book.Plan`. It trains, and returns what is kept of
-it: results of runs, or a table with a row for each run.
+it: results of runs, or a table, with a row for each run or for what was computed from them.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Union
 
 from ...lab import Results
 from ..editions import Plan, plan
-from . import attention, batches, cooldowns, cycles, lenet, optimizers, splits, warmup
+from . import (
+    attention,
+    batches,
+    batchnorm,
+    cooldowns,
+    cycles,
+    drops,
+    lenet,
+    optimizers,
+    splits,
+    warmup,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +40,14 @@ TRIALS: dict[str, Callable[[Plan], Union[Results, "pd.DataFrame"]]] = {
     "polynomial-powers": lenet.powers,
     "wide-cosine": lenet.wide,
     "cyclical-rates": cycles.triangles,
+    "batchnorm-rates": batchnorm.rates,
+    "batchnorm-momentum": batchnorm.momenta,
+    "batchnorm-batch-10": batchnorm.batches,
+    "batchnorm-batch-200": batchnorm.batches,
+    "batchnorm-curve": batchnorm.curve,
+    "batchnorm-range-test": batchnorm.range_test,
+    "batchnorm-strategies": batchnorm.strategies,
+    "decay-epochs": drops.epochs,
     "optimizer-rates": optimizers.rates,
     "range-tests": optimizers.range_tests,
     "batch-rates": batches.rates,
