@@ -95,10 +95,11 @@ house: $(ENV)
 reading:
 	@$(PYTHON) book/reading.py
 
-# One process on all cores. Stopped and started again, it goes on where it was.
+# Processes of one thread each: results do not depend on the number of cores. Stopped and started
+# again, they go on where they were.
 record: $(ENV)
-	@$(ON_ALL_CORES) -u TQDM_DISABLE LRSCHED_EDITION=full LRSCHED_RECORD=_build/record \
-		$(BIN)/python book/record.py $(NAME)
+	@env -u TQDM_DISABLE LRSCHED_EDITION=full LRSCHED_RECORD=_build/record \
+		$(BIN)/python book/record.py --jobs $(JOBS) $(NAME)
 
 address:
 	@$(PYTHON) book/address.py set "$(URL)"

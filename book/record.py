@@ -1,29 +1,54 @@
 """Measure experiments at full size and write their records, for `make record`.
 
-    python book/record.py [NAME...]
+    python book/record.py [--jobs N] [NAME...]
 
-An experiment is one of `lrsched.book.TRIALS`. With LRSCHED_EDITION=full and
-LRSCHED_RECORD=FOLDER each writes its record into the package and keeps checkpoints in
-the folder: stopped and started again, it goes on from there.
+An experiment is one of `lrsched.book.TRIALS`; all, if none is named. With
+LRSCHED_EDITION=full and LRSCHED_RECORD=FOLDER each writes its record into the package
+and keeps checkpoints in the folder: stopped and started again, it goes on from there.
+Several at once are processes of their own, with one thread each.
 """
 
+import argparse
+import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 from lrsched.book import TRIALS, trial
 
 
-def main(names):
-    """Run the experiments, all if none is named."""
-    for name in names:
+def measure(name):
+    """Run one experiment in this process."""
+    print(f"==> {name}", flush=True)
+    begun = time.perf_counter()
+    trial(name)
+    print(f"    {name}: {time.perf_counter() - begun:.0f} s", flush=True)
+
+
+def measured_apart(name):
+    """Whether a process of its own ran the experiment to its end."""
+    return subprocess.run([sys.executable, __file__, name]).returncode == 0
+
+
+def main():
+    """Run the experiments that are named."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(TRIALS))
+    parser.add_argument("--jobs", type=int, default=1, help="how many run at once")
+    asked = parser.parse_args()
+    for name in asked.names:
         if name not in TRIALS:
-            sys.exit(f"no experiment is called {name!r}: it is one of {[*TRIALS]}")
-    for name in names or TRIALS:
-        print(f"==> {name}", flush=True)
-        begun = time.perf_counter()
-        trial(name)
-        print(f"    {time.perf_counter() - begun:.0f} s", flush=True)
+            parser.error(f"no experiment is called {name!r}: it is one of {[*TRIALS]}")
+    names = asked.names or [*TRIALS]
+    if asked.jobs == 1 or len(names) == 1:
+        for name in names:
+            measure(name)
+        return
+    with ThreadPoolExecutor(asked.jobs) as pool:
+        done = dict(zip(names, pool.map(measured_apart, names)))
+    if failed := [name for name, well in done.items() if not well]:
+        sys.exit(f"these failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
