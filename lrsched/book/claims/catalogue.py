@@ -10,7 +10,17 @@ from ..display import show
 from ..display import table as show_table
 from ..pictures import draw_findings, draw_legend, panels
 from ..verdicts import Finding, together
-from . import batchnorm, cyclical, decay, lenet, warmup
+from . import (
+    attention,
+    batchnorm,
+    cooldowns,
+    cycles,
+    cyclical,
+    decay,
+    lenet,
+    rates,
+    warmup,
+)
 from .base import Claim
 
 if TYPE_CHECKING:
@@ -18,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CLAIMS", "claim", "conclude", "count", "draw", "overview", "table"]
 
-SUBJECTS = (lenet, warmup, batchnorm, cyclical, decay)
+SUBJECTS = (lenet, warmup, attention, batchnorm, decay, cyclical, cycles, cooldowns, rates)
 
 CLAIMS: tuple[Claim, ...] = tuple(each for subject in SUBJECTS for each in subject.CLAIMS)
 

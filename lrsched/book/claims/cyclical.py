@@ -12,7 +12,7 @@ from .base import Cases, Claim
 
 __all__ = ["CLAIMS"]
 
-PAGE = "07_custom_schedules"
+PAGE = "trial_cycles"
 RUNS = ("cyclical-rates",)
 CYCLES = ("triangular", "triangular2", "exp_range")
 CYCLE = 4  # epochs
@@ -87,7 +87,7 @@ _claim = partial(
     source=2,
     records=RUNS,
     difference="test accuracy after the last epoch, minus that of the best constant",
-    page=f"{PAGE}#is-it-worth-it",
+    page=f"{PAGE}#cyclical-rates-against-constants",
     margin=ACCURACY_MARGIN,
     digits=4,
 )
