@@ -12,7 +12,7 @@ from nbformat import v4
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "book" / "execute.py"
-INTRODUCTION = ROOT / "book" / "01_introduction.ipynb"
+INTRODUCTION = ROOT / "book" / "learn_why.ipynb"
 problems = runpy.run_path(str(SCRIPT))["problems"]
 
 
