@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from ..measures import LOSS_MARGIN, at_chosen_rate, best_rates
+from ..measures import LOSS_MARGIN, at_chosen_rate, best_rates, chosen_rate
 from ..records import record_table
 from .base import Cases, Claim
 
@@ -43,6 +43,22 @@ def _a_tenth() -> Cases:
     return {
         f"{name}, SGD": _near(best[name] - best["SGD"] + np.log2(10))
         for name in ("momentum", "Nesterov")
+    }
+
+
+def _at_a_tenth() -> Cases:
+    """How near plain SGD and momentum at a tenth of its rate end, up to the cliff."""
+    tables = _optimizers()
+    plain, moving = (
+        tables[name].pivot(index="rate", columns="seed", values="test_loss")
+        for name in ("SGD", "momentum")
+    )
+    best = chosen_rate(tables["SGD"])
+    pairs = [(rate, other) for rate in plain.index for other in moving.index]
+    return {
+        f"{rate:g}, {other:g}": LOSS_MARGIN - (plain.loc[rate] - moving.loc[other]).abs()
+        for rate, other in pairs
+        if rate <= best and abs(rate / other - 10) < 0.1
     }
 
 
@@ -152,6 +168,13 @@ CLAIMS = (
         "momentum-wants-a-tenth",
         "with momentum 0.9 the best base rate is a tenth of that of plain SGD, to a factor of 2",
         _a_tenth,
+    ),
+    _claim(
+        "momentum-at-a-tenth-equals-sgd",
+        "up to the best rate of plain SGD, momentum 0.9 at a tenth of the rate ends as low",
+        difference="test losses within 0.02 nats of each other",
+        cases=_at_a_tenth,
+        margin=None,
     ),
     _about_rates(
         "adams-default-is-best",
