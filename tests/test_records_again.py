@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(
 RUNS = {
     "optimizer-rates": ({"optimizer": "AdamW", "rate": 0.000178}, 0.002),
     "batch-rates": ({"optimizer": "momentum", "equal": "updates", "batch": 256, "warmup": 0.1,
-                     "rate": 0.0025}, 0.002),
+                     "rate": 0.01}, 0.002),
     "cooldowns": ({"decay": "1-sqrt", "epochs": 5, "share": 0.2, "rate": 0.0125}, 0.01),
     "cycles": ({"shape": "one cycle, momentum", "rate": 0.025}, 0.02),
     "decay-splits": ({"rule": "3"}, 0.05),

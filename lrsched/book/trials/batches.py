@@ -13,12 +13,12 @@ from .optimizers import network
 
 __all__ = ["OPTIMIZERS", "RATES", "SIZES", "rates"]
 
-SIZES = (32, 64, 128, 256, 512, 1024)
+SIZES = (32, 128, 512, 1024)
 SAMPLES = 2**14  # so that each size divides them
 OPTIMIZERS = {"momentum": SGD(momentum=0.9), "AdamW": AdamW()}
 RATES = {
-    "momentum": tuple(round(0.0025 * 2**k, 6) for k in range(9)),
-    "AdamW": tuple(round(0.000125 * 2**k, 6) for k in range(9)),
+    "momentum": tuple(round(0.01 * 2**k, 6) for k in range(7)),
+    "AdamW": tuple(round(0.001 * 2**k, 6) for k in range(7)),
 }
 WARMUP = 0.1  # of the steps
 
