@@ -6,6 +6,17 @@ module with a tuple ``CLAIMS``, which :mod:`lrsched.book.claims.catalogue` gathe
 """
 
 from .base import Cases, Claim
-from .catalogue import CLAIMS, claim, conclude, count, draw, overview, table
+from .catalogue import CLAIMS, claim, conclude, count, draw, on_page, overview, table
 
-__all__ = ["CLAIMS", "Cases", "Claim", "claim", "conclude", "count", "draw", "overview", "table"]
+__all__ = [
+    "CLAIMS",
+    "Cases",
+    "Claim",
+    "claim",
+    "conclude",
+    "count",
+    "draw",
+    "on_page",
+    "overview",
+    "table",
+]

@@ -1,7 +1,7 @@
 """All claims, as a table, as pictures, and counted."""
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -9,6 +9,7 @@ import pandas as pd
 from ..display import show
 from ..display import table as show_table
 from ..pictures import draw_findings, draw_legend, panels
+from ..records import instead
 from ..verdicts import Finding, together
 from . import (
     attention,
@@ -26,7 +27,7 @@ from .base import Claim
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["CLAIMS", "claim", "conclude", "count", "draw", "overview", "table"]
+__all__ = ["CLAIMS", "claim", "conclude", "count", "draw", "on_page", "overview", "table"]
 
 SUBJECTS = (lenet, warmup, attention, batchnorm, decay, cyclical, cycles, cooldowns, rates)
 
@@ -128,6 +129,39 @@ def draw(claims: Claim | str | Iterable[Claim | str]) -> "Figure":
         ax.set_title(textwrap.fill(title[0].upper() + title[1:], width), fontsize=12)
         ax.set_xlabel(textwrap.fill(each.difference, width), fontsize=11)
     draw_legend(figure, (found.verdict for cases in findings for found in cases.values()))
+    return figure
+
+
+def on_page(
+    claims: Claim | str | Iterable[Claim | str], tables: Mapping[str, pd.DataFrame]
+) -> "Figure":
+    """Draw what tables that a page has measured say of claims, and say where records disagree.
+
+    Args:
+        claims: as for :func:`draw`.
+        tables: by the name of the record that each stands for.
+    """
+    chosen = _chosen([claims] if isinstance(claims, Claim | str) else claims)
+    there = {each.name: each.findings() for each in chosen}
+    with instead(tables):
+        here = {each.name: each.findings() for each in chosen}
+        figure = draw(chosen)
+    sure = {"supported", "refuted"}
+    pairs = [
+        (f"*{each.text}* ({case})", found.verdict, there[each.name][case].verdict)
+        for each in chosen
+        for case, found in here[each.name].items()
+        if case in there[each.name]
+    ]
+    both = [pair for pair in pairs if {pair[1], pair[2]} <= sure]
+    opposite = [
+        f"{text}: {ours} here, {theirs} there" for text, ours, theirs in both if ours != theirs
+    ]
+    show(
+        f"Of {len(pairs)} comparisons {len(both)} are supported or refuted both here and in the "
+        f"record, {len(both) - len(opposite)} of them alike."
+        + (f" The others: {'; '.join(opposite)}." if opposite else "")
+    )
     return figure
 
 
