@@ -5,6 +5,7 @@ import re
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import ttest_1samp
 
@@ -12,7 +13,7 @@ from house import ROOT
 from lrsched.book import claims, record_table, together
 from lrsched.book.claims import CLAIMS, Claim
 from lrsched.book.claims.__main__ import main
-from lrsched.book.pictures import draw_findings
+from lrsched.book.pictures import draw_findings, draw_map, panels
 from lrsched.book.sources import SOURCES
 from lrsched.book.verdicts import VERDICTS, Finding, weigh
 
@@ -215,6 +216,26 @@ def test_several_are_drawn_below_each_other():
         len(claims.claim(name).findings()) for name in names
     ]
     figure.canvas.draw()
+
+
+def test_panels_have_room_for_their_text():
+    short, long = (panels([3], lines)[0].get_figheight() for lines in (None, [5]))
+    assert long > short == panels([3], [2])[0].get_figheight()
+    tall = panels([1, 1], [2, 6])[1]
+    assert tall[1].get_position().height > tall[0].get_position().height
+    with pytest.raises(ValueError, match="lines must be those of 2 panels"):
+        panels([1, 1], [2])
+
+
+def test_map_has_each_number_in_its_place():
+    values = pd.DataFrame([[0, 0.5], [np.nan, 1]], ["a", "b"], [10, 20])
+    ax = draw_map(plt.gca(), values, 0, 1, ".1f")
+    written = {text.get_position(): text.get_text() for text in ax.texts}
+    assert written == {(0, 0): "0.0", (1, 0): "0.5", (1, 1): "1.0"}
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["10", "20"]
+    assert ax.yaxis_inverted()  # the first row at the top
+    assert [text.get_color() for text in ax.texts] == ["black", "black", "white"]
 
 
 def test_what_is_far_off_is_written_out():

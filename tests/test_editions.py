@@ -80,6 +80,17 @@ def test_data_are_read_once_and_where_they_are_used(monkeypatch, which, load):
     assert asked == [801, 802]
 
 
+@pytest.mark.parametrize("name", sorted(editions.SMALL))
+def test_small_ones_are_on_the_digits_in_both_editions(monkeypatch, name):
+    few = plan(name)
+    monkeypatch.setenv("LRSCHED_EDITION", "full")
+    many = plan(name)
+    assert (few.epochs, few.batch_size) == (many.epochs, many.batch_size)
+    assert few.data.checksum == many.data.checksum == digits(many.validation).checksum
+    assert few.steps_per_epoch == many.steps_per_epoch
+    assert many.split(3).checksum == digits(many.validation, seed=3).checksum
+
+
 def test_other_splits():
     """A seed draws which of the same images are for training, and which for validation."""
     size = plan("decay-splits")

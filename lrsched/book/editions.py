@@ -25,6 +25,7 @@ class Plan:
             experiment is on the polynomial.
         sizes: the ``group`` and ``chunk`` of :func:`lrsched.lab.train`, empty where they are
             measured.
+        small: whether it is on the digits in both editions.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Plan:
     batch_size: int
     validation: int | None = None
     sizes: tuple[tuple[str, int], ...] = ()
+    small: bool = False
 
     @property
     def data(self) -> Any:
@@ -40,16 +42,19 @@ class Plan:
 
         It is a copy, whose changes stay in it.
         """
-        return copy.deepcopy(_data(edition(), self.validation))
+        return copy.deepcopy(self._data())
 
     def split(self, seed: int) -> Any:
         """The same data with other images for training and validation, which the seed draws."""
-        return copy.deepcopy(_data(edition(), self.validation, seed))
+        return copy.deepcopy(self._data(seed))
 
     @property
     def steps_per_epoch(self) -> int:
         """The updates in an epoch."""
-        return math.ceil(len(_data(edition(), self.validation).train) / self.batch_size)
+        return math.ceil(len(self._data().train) / self.batch_size)
+
+    def _data(self, seed: int = 0) -> Data | Regression:
+        return _data("quick" if self.small else edition(), self.validation, seed)
 
     def settings(self) -> dict[str, Any]:
         """These numbers as arguments of :func:`lrsched.lab.train`."""
@@ -59,6 +64,7 @@ class Plan:
 # For each experiment: epochs, seeds, validation images.
 QUICK = {
     "lenet-schedules": (30, 3, 200),
+    "lenet-digits": (30, 3, 200),
     "lenet-base-rates": (12, 3, 200),
     "warmup-lengths": (10, 5, 200),
     "warmup-before-any": (10, 3, 200),
@@ -77,12 +83,13 @@ QUICK = {
     "transformer-warmup": (4, 1, 200),
 }
 FULL = {
-    "lenet-schedules": (30, 15, 0),
-    "lenet-base-rates": (6, 10, 5000),
-    "warmup-lengths": (3, 30, 0),
-    "warmup-before-any": (4, 30, 0),
-    "warmup-distances": (3, 30, 0),
-    "warmup-adam": (3, 30, 0),
+    "lenet-schedules": (30, 5, 0),
+    "lenet-digits": (30, 40, 200),
+    "lenet-base-rates": (6, 3, 5000),
+    "warmup-lengths": (3, 5, 0),
+    "warmup-before-any": (4, 4, 0),
+    "warmup-distances": (3, 5, 0),
+    "warmup-adam": (3, 5, 0),
     "polynomial-powers": (6, 3, 5000),
     "wide-cosine": (4, 1, 0),
     "cyclical-rates": (20, 10, 0),
@@ -97,7 +104,10 @@ FULL = {
 }
 
 # The batch size of the full edition where it is not 256.
-BATCHES = {"transformer-warmup": 32}
+BATCHES = {"lenet-digits": 32, "transformer-warmup": 32}
+
+# What is on the digits in the full edition, too.
+SMALL = {"lenet-digits"}
 
 LENETS = (("group", 10), ("chunk", 64))  # the fastest for many at a time, on one thread
 
@@ -138,11 +148,13 @@ def plan(name: str) -> Plan:
         known = ", ".join(map(repr, [*plans, *SWEEPS]))
         raise ValueError(f"name must be one of {known}, got {name!r}")
     epochs, number, validation = plans[name]
+    small = name in SMALL
     if quick:
         # Fixed, so that the book repeats to the last bit.
-        return Plan(name, epochs, number, 32, validation, (("group", 32), ("chunk", 32)))
-    sizes = LENETS if name.startswith(("lenet", "warmup", "polynomial")) else ()
-    return Plan(name, epochs, number, BATCHES.get(name, 256), validation, sizes)
+        sizes = (("group", 32), ("chunk", 32))
+        return Plan(name, epochs, number, 32, validation, sizes, small=small)
+    sizes = LENETS if name.startswith(("lenet", "warmup", "polynomial")) and not small else ()
+    return Plan(name, epochs, number, BATCHES.get(name, 256), validation, sizes, small=small)
 
 
 @functools.lru_cache(maxsize=4)

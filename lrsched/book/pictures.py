@@ -1,4 +1,4 @@
-"""Pictures of intervals: a dot and a bar for each case, by verdict."""
+"""Pictures of intervals, a dot and a bar for each case, by verdict; and of tables, as maps."""
 
 import math
 import statistics
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from .verdicts import VERDICTS, Finding
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_findings", "draw_legend", "panels"]
+__all__ = ["draw_findings", "draw_legend", "draw_map", "panels"]
 
 #: Colour (Okabe and Ito, as in the style) and marker of each verdict: either tells them apart.
 LOOKS = {
@@ -21,20 +22,29 @@ LOOKS = {
     "undecided": ("#777777", "o"),
 }
 BAND = "#dceee6"
-ROW, FRAME = 0.32, 1.4  # inches: of a case, and of what else a panel has
+ROW, LINE, FRAME = 0.32, 0.2, 1.0  # inches: of a case, a line of text, what else a panel has
 WINDOW = 4  # how many times as far as the middle one an interval may reach before it is cut off
 
 
-def panels(cases: Sequence[int]) -> "tuple[Figure, list[Axes]]":
-    """A figure of one panel below the other, and its axes, as high as so many cases need.
+def panels(cases: Sequence[int], lines: Sequence[int] | None = None) -> "tuple[Figure, list[Axes]]":
+    """A figure of one panel below the other, and its axes, as high as their content needs.
 
-    Raises ValueError for no panel.
+    Args:
+        cases: how many each panel has.
+        lines: how many lines the title and the label of each panel have together; by default two.
+
+    Raises ValueError for no panel, or ``lines`` of fewer or more panels.
     """
     import matplotlib.pyplot as plt
 
     if not cases:
         raise ValueError(f"cases must be those of at least one panel, got {cases!r}")
-    heights = [FRAME + ROW * max(1, count) for count in cases]
+    texts = [2] * len(cases) if lines is None else [*lines]
+    if len(texts) != len(cases):
+        raise ValueError(f"lines must be those of {len(cases)} panels, got {lines!r}")
+    heights = [
+        FRAME + LINE * text + ROW * max(1, count) for text, count in zip(texts, cases, strict=True)
+    ]
     figure, axes = plt.subplots(
         len(cases), 1, figsize=(6, sum(heights) + 0.4), height_ratios=heights,
         squeeze=False, layout="constrained",
@@ -103,6 +113,36 @@ def draw_legend(figure: "Figure", verdicts: Iterable[str]) -> None:
         colour, marker = LOOKS[verdict]
         lines.append(Line2D([], [], color=colour, marker=marker, markersize=7, label=verdict))
     figure.legend(handles=lines, loc="outside lower center", ncols=max(1, len(lines)), fontsize=10)
+
+
+def draw_map(
+    ax: "Axes", values: "pd.DataFrame", low: float, high: float, form: str = ".2f"
+) -> "Axes":
+    """Draw a table of numbers on colours, from the first row at the top.
+
+    Each cell has its number, so that none has to be told from its colour; NaN stays empty.
+
+    Args:
+        ax: the axes to draw on.
+        values: numbers; its index and its columns label the rows and the columns.
+        low, high: what is lightest and darkest.
+        form: of the numbers, as :func:`format` has it.
+
+    Returns:
+        The axes.
+    """
+    numbers = values.to_numpy(float)
+    ax.imshow(numbers, cmap="Blues", vmin=low, vmax=high, aspect="auto")
+    ax.grid(False)
+    ax.set_xticks(range(values.shape[1]), [str(column) for column in values.columns])
+    ax.set_yticks(range(values.shape[0]), [str(row) for row in values.index])
+    place: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 10}
+    for row, line in enumerate(numbers):
+        for column, value in enumerate(line):
+            if not math.isnan(value):
+                colour = "white" if value > low + 0.55 * (high - low) else "black"
+                ax.text(column, row, format(value, form), color=colour, **place)
+    return ax
 
 
 def _far_apart(ratios: Sequence[Finding]) -> bool:

@@ -28,7 +28,7 @@ class Claim:
         source: whose it is, a number of ``SOURCES``; 0: ours.
         records: the names of those that it is judged from.
         difference: what is measured, with its unit.
-        page: where it is judged, as "04_scheduling_a_lenet#the-cosine-may-help".
+        page: where it is judged, as "trial_schedules#are-the-curves-smoother".
         cases: computes the differences from the records.
         margin: the smallest difference that matters, in the unit of the difference; None:
             there is none.

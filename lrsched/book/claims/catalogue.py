@@ -120,14 +120,20 @@ def draw(claims: Claim | str | Iterable[Claim | str]) -> "Figure":
     """
     chosen = _chosen([claims] if isinstance(claims, Claim | str) else claims)
     findings = [each.findings() for each in chosen]
-    figure, axes = panels([len(cases) for cases in findings])
     labels = max((len(case) for cases in findings for case in cases), default=0)
     width = max(24, 62 - labels)  # of what is written beside them
-    for ax, each, cases in zip(axes, chosen, findings, strict=True):
-        draw_findings(ax, cases, each.bound, each.margin, each.digits)
+    texts = []
+    for each, cases in zip(chosen, findings, strict=True):
         title = f"{each.text}: {_verdict(cases.values())}"
-        ax.set_title(textwrap.fill(title[0].upper() + title[1:], width), fontsize=12)
-        ax.set_xlabel(textwrap.fill(each.difference, width), fontsize=11)
+        title = textwrap.fill(title[0].upper() + title[1:], width)
+        texts.append((title, textwrap.fill(each.difference, width)))
+    figure, axes = panels(
+        [len(cases) for cases in findings], ["\n".join(text).count("\n") + 1 for text in texts]
+    )
+    for ax, each, cases, (title, label) in zip(axes, chosen, findings, texts, strict=True):
+        draw_findings(ax, cases, each.bound, each.margin, each.digits)
+        ax.set_title(title, fontsize=12)
+        ax.set_xlabel(label, fontsize=11)
     draw_legend(figure, (found.verdict for cases in findings for found in cases.values()))
     return figure
 

@@ -22,7 +22,7 @@ from .base import Cases, Claim
 
 __all__ = ["CLAIMS"]
 
-PAGE = "04_scheduling_a_lenet"
+PAGE = "trial_schedules"
 RUNS = ("lenet-schedules",)
 FALLING = ("square root", "factor", "multi-factor", "cosine", "cosine, warmup")
 AS_PUBLISHED = ", as published"
@@ -154,7 +154,7 @@ CLAIMS = (
     _claim(
         "faults-lower-accuracy",
         "each fault of the published program has lowered the test accuracy",
-        page=f"{PAGE}#did-the-faults-matter",
+        page="trial_published_runs#did-the-faults-matter",
         cases=_faults,
         source=0,
         difference="test accuracy after the last epoch, as intended minus as published",
@@ -162,34 +162,34 @@ CLAIMS = (
     _claim(
         "falling-beats-constant",
         "every falling rate improves the test accuracy",
-        page=f"{PAGE}#lowering-the-rate-improves-accuracy",
+        page=f"{PAGE}#does-a-falling-rate-improve-accuracy",
         cases=lambda: _accuracy(*FALLING),
     ),
     _claim(
         "falling-overfits-less",
         "every falling rate makes the gap between training and test accuracy smaller",
-        page=f"{PAGE}#it-reduces-overfitting",
+        page=f"{PAGE}#does-it-reduce-overfitting",
         cases=lambda: _less_than_constant(_gap),
         difference="gap after the last epoch, constant minus schedule",
     ),
     _claim(
         "falling-better-for-same-training",
         "with the same training accuracy every falling rate does better on the test",
-        page=f"{PAGE}#it-reduces-overfitting",
+        page=f"{PAGE}#does-it-reduce-overfitting",
         cases=_same_training,
         difference="test accuracy where all reach one training accuracy, schedule minus constant",
     ),
     _claim(
         "cosine-beats-constant",
         "the cosine improves the test accuracy",
-        page=f"{PAGE}#the-cosine-may-help",
+        page=f"{PAGE}#does-a-falling-rate-improve-accuracy",
         cases=lambda: _accuracy("cosine"),
         difference="test accuracy after the last epoch, cosine minus constant",
     ),
     _claim(
         "falling-is-smoother",
         "every falling rate makes the curve of the test accuracy smoother",
-        page=f"{PAGE}#the-curves-are-smoother",
+        page=f"{PAGE}#are-the-curves-smoother",
         cases=lambda: _less_than_constant(_restless),
         difference="mean change of the test accuracy from epoch to epoch over the last ten, "
         "constant minus schedule",
@@ -198,7 +198,7 @@ CLAIMS = (
     _claim(
         "falling-beats-constant-at-best-rates",
         "each at its best base rate, every falling rate beats the constant rate",
-        page=f"{PAGE}#the-fair-comparison-each-at-its-own-best-rate",
+        page=f"{PAGE}#each-at-its-own-best-base-rate",
         cases=_at_their_best,
         source=0,
         records=("lenet-base-rates",),
@@ -206,7 +206,7 @@ CLAIMS = (
     _claim(
         "best-constant-beats-its-neighbours",
         "the best constant rate is better than those beside it",
-        page=f"{PAGE}#exercises",
+        page=f"{PAGE}#each-at-its-own-best-base-rate",
         cases=_beside_the_best,
         source=0,
         records=("lenet-base-rates",),

@@ -21,7 +21,7 @@ from .base import Cases, Claim
 
 __all__ = ["CLAIMS"]
 
-PAGE = "05_warmup"
+PAGE = "trial_warmup"
 WARM = ", warmup"
 DEEP = {"7": "linear 1", "9": "linear 2", "11": "linear 3"}  # the layers near the output
 FIRST = {
@@ -150,7 +150,7 @@ CLAIMS = (
     _claim(
         "warmup-raises-final-accuracy",
         "after 30 epochs, five of warmup have raised the test accuracy",
-        page=f"{PAGE}#and-after-30-epochs",
+        page=f"{PAGE}#does-it-converge-better-in-the-first-epochs",
         cases=_after_30,
         source=0,
         records=("lenet-schedules",),
@@ -167,21 +167,21 @@ CLAIMS = (
     _claim(
         "warmup-limits-deep-layers",
         "warmup limits how far deep layers move in the first epoch",
-        page=f"{PAGE}#what-it-limits",
+        page=f"{PAGE}#what-does-it-limit",
         cases=partial(_less_moved, 1, 1),
         **WAY,
     ),
     _claim(
         "warmup-limits-deep-layers-later",
         "warmup limits how far deep layers move in three epochs",
-        page=f"{PAGE}#what-it-limits",
+        page=f"{PAGE}#what-does-it-limit",
         cases=partial(_less_moved, 3, 3),
         **WAY,
     ),
     _claim(
         "warmup-limits-deep-layers-same-sum",
         "warmup limits how far deep layers move for the same sum of rates",
-        page=f"{PAGE}#what-it-limits",
+        page=f"{PAGE}#what-does-it-limit",
         cases=partial(_less_moved, 1, 0.5),
         source=0,
         **WAY,
@@ -189,7 +189,7 @@ CLAIMS = (
     _claim(
         "warmup-before-any-schedule",
         "one epoch of warmup before any schedule raises the test accuracy",
-        page=f"{PAGE}#before-any-schedule",
+        page=f"{PAGE}#does-it-pay-before-any-schedule",
         cases=lambda: _of_pairs("warmup-before-any", "test_accuracy"),
         source=0,
         records=("warmup-before-any",),
@@ -197,7 +197,7 @@ CLAIMS = (
     _claim(
         "warmup-with-adam",
         "with Adam, one epoch of warmup lowers the training loss at every base rate",
-        page=f"{PAGE}#with-adam",
+        page=f"{PAGE}#does-it-pay-with-adam",
         cases=lambda: _of_pairs("warmup-adam", "train_loss"),
         source=0,
         records=("warmup-adam",),
@@ -206,7 +206,7 @@ CLAIMS = (
     _claim(
         "one-epoch-of-warmup",
         "one epoch of warmup raises the test accuracy, whatever the setting",
-        page=f"{PAGE}#when-it-does-not-matter",
+        page=f"{PAGE}#when-does-it-not-matter",
         cases=_one_epoch,
         source=0,
         records=("warmup-lengths", "warmup-before-any", "warmup-adam"),
@@ -228,7 +228,7 @@ CLAIMS = (
     _claim(
         "other-powers-end-higher",
         "every other exponent of the polynomial ends higher than 1",
-        page=f"{PAGE}#exercises",
+        page="trial_schedules#which-exponent",
         cases=_powers,
         source=0,
         records=("polynomial-powers",),

@@ -32,6 +32,7 @@ __all__ = ["TRIALS", "trial"]
 
 TRIALS: dict[str, Callable[[Plan], Union[Results, "pd.DataFrame"]]] = {
     "lenet-schedules": lenet.schedules,
+    "lenet-digits": lenet.on_digits,
     "lenet-base-rates": lenet.base_rates,
     "warmup-lengths": warmup.lengths,
     "warmup-before-any": warmup.before_any,

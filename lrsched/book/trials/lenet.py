@@ -3,13 +3,16 @@
 import functools
 from collections.abc import Callable
 
+import pandas as pd
+
 from ... import Constant, Cosine, Factor, MultiStep, Polynomial, Power, Schedule, Sequence
 from ...lab import Results, Run, lenet
 from ..editions import Plan
 from ..experiments import experiment
+from ..measurements import Measurements
 
-__all__ = ["BASE_RATES", "INTENDED", "PUBLISHED", "base_rates", "families", "powers", "schedules",
-           "wide"]  # fmt: skip
+__all__ = ["BASE_RATES", "INTENDED", "PUBLISHED", "base_rates", "families", "on_digits", "powers",
+           "schedules", "wide"]  # fmt: skip
 
 # The rate over epochs, as the tutorial means it.
 INTENDED: dict[str, Schedule] = {
@@ -36,7 +39,7 @@ PUBLISHED: dict[str, Schedule] = {
 }
 PUBLISHED_SEEDS = 3
 
-BASE_RATES = (0.1, 0.2, 0.28, 0.4, 0.56, 0.8)
+BASE_RATES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 
 
 def schedules(plan: Plan) -> Results:
@@ -53,6 +56,14 @@ def schedules(plan: Plan) -> Results:
         for name, schedule in PUBLISHED.items()
     ]
     return experiment(plan, runs)
+
+
+def on_digits(plan: Plan) -> pd.DataFrame:
+    """The constant rate and the cosine on the digits, in either edition."""
+    found, n = Measurements(plan, "label"), plan.steps_per_epoch
+    cases = {(name,): INTENDED[name].per_epoch(n) for name in ("constant", "cosine")}
+    found.train("digits", cases)
+    return found.table()
 
 
 def families(epochs: int) -> dict[str, Callable[[float], Schedule]]:
