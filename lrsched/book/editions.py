@@ -153,8 +153,9 @@ def plan(name: str) -> Plan:
         # Fixed, so that the book repeats to the last bit.
         sizes = (("group", 32), ("chunk", 32))
         return Plan(name, epochs, number, 32, validation, sizes, small=small)
-    sizes = LENETS if name.startswith(("lenet", "warmup", "polynomial")) and not small else ()
-    return Plan(name, epochs, number, BATCHES.get(name, 256), validation, sizes, small=small)
+    lenets = name.startswith(("lenet", "warmup", "polynomial")) and not small
+    batch = BATCHES.get(name, 256)
+    return Plan(name, epochs, number, batch, validation, LENETS if lenets else (), small=small)
 
 
 @functools.lru_cache(maxsize=4)
