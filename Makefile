@@ -134,7 +134,7 @@ $(SITE)/index.html: _build/inputs/pages.txt | $(ENV)
 # would miss a removed module or an older copy put back.
 $(CHAPTERS:%=_build/inputs/%.txt): rests_on = book/$(*F).ipynb book/execute.py requirements.txt
 _build/inputs/wheel.txt: rests_on = pyproject.toml lrsched
-_build/inputs/pages.txt: rests_on = _config.yml _toc.yml requirements.txt book _build/executed
+_build/inputs/pages.txt: rests_on = _config.yml _toc.yml requirements.txt book lrsched _build/executed
 _build/inputs/%.txt: FORCE
 	@mkdir -p $(@D)
 	@find $(rests_on) -type f ! -path '*/__pycache__/*' | LC_ALL=C sort | xargs cksum > $@.new

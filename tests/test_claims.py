@@ -258,7 +258,8 @@ def test_conclude_and_overview(shown):
     assert sentence.startswith(f"**Verdict** on *{claim.text}*: **{claim.verdict}**; 5 cases: ")
     shown.clear()
     claims.overview(["falling-beats-constant"])
-    assert f"| [{claim.text}]({claim.link}) | 3 | {claim.verdict} | 5 cases: " in shown[0]
+    assert claim.text in shown[0]
+    assert "5 cases: " in shown[0]
     assert shown[1].startswith(("0 of 1 claims", "1 of 1 claims"))
 
 

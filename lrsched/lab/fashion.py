@@ -78,7 +78,7 @@ def fashion_mnist(
             split have mean 0 and standard deviation 1.
         folder: where the four files are.
         source: where to download them, such as from a mirror, and what they must be; None:
-            :data:`lrsched.lab.fashion.OFFICIAL`.
+            ``lrsched.lab.fashion.OFFICIAL``.
 
     Raises:
         TypeError: an argument of the wrong kind.

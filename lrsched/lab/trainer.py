@@ -82,7 +82,7 @@ def train(
 
     Args:
         runs: what to train.
-        data: the samples; see :func:`lrsched.lab.classification.batches` for their order.
+        data: the samples; see ``lrsched.lab.classification.batches`` for their order.
         epochs: how often all training samples are seen; from ``start`` on, if there is one.
         batch_size: samples for one update; the last batch of an epoch may be smaller.
         optimizer: :class:`SGD`, :class:`Adam` or :class:`AdamW`; None: ``SGD()``.

@@ -70,7 +70,7 @@ class Row:
         name: the native class or function, as it is imported.
         ours: the classes of ours that it can be written for; the first is what is read.
         read: gives ours from the native arguments.
-        write: gives the native arguments from ours, or raises :class:`NoEquivalent`; None
+        write: gives the native arguments from ours, or raises ``NoEquivalent``; None
             where no code is written.
         note: where the two differ, in one clause.
         found_as: what the class of native objects is called, if not as in ``name``.

@@ -73,7 +73,8 @@ class Claim:
     @property
     def link(self) -> str:
         """The page, as pages link to it."""
-        return self.page.replace("#", ".ipynb#")
+        page, mark, heading = self.page.partition("#")
+        return f"{page}.ipynb{mark}{heading}"
 
     @property
     def data(self) -> str:

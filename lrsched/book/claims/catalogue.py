@@ -1,5 +1,6 @@
 """All claims, as a table, as pictures, and counted."""
 
+import html
 import textwrap
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -8,8 +9,10 @@ import pandas as pd
 
 from ..display import show
 from ..display import table as show_table
+from ..listing import Cell, code, link, listing, look_up
 from ..pictures import draw_findings, draw_legend, panels
 from ..records import instead
+from ..sources import OURS, SOURCES
 from ..verdicts import Finding, together
 from . import (
     attention,
@@ -72,19 +75,37 @@ def count(rows: pd.DataFrame) -> str:
 
 
 def overview(claims: Iterable[Claim | str] = CLAIMS) -> None:
-    """Show a table of claims in a notebook, each linked to where it is judged; and the count.
+    """Show all about claims in a notebook, each linked to where it is judged; and the count.
+
+    A table that can be searched, see :func:`lrsched.book.listing.listing`.
 
     Args:
         claims: which, or their names; by default all.
     """
-    chosen = _chosen(claims)
-    rows = table(chosen)
-    cells = [
-        [f"[{each.text}]({each.link})", each.source or "", row["verdict"], row["why"], row["seeds"]]
-        for each, row in zip(chosen, rows.to_dict("records"), strict=True)
-    ]
-    show_table(["claim", "source", "verdict", "why", "seeds"], cells)
+    rows = table(claims)
+    heads = ["claim", "source", "verdict", "result", "seeds"]
+    cells = [_cells(row) for row in rows.to_dict("records")]
+    look_up(listing(heads, cells, name="claims", chosen_by=["source", "verdict"]))
     show(f"{count(rows)}.")
+
+
+def _cells(row: dict[Any, Any]) -> list[str | Cell]:
+    """A row of :func:`table` as the overview shows it."""
+    records = ", ".join(map(code, row["records"].split(", ")))
+    from_where = f"{html.escape(row['data'])}; {records}"
+    if row["source"] == OURS:
+        source = Cell("ours")
+    else:
+        number = row["source"]
+        title = f"{number}: {SOURCES[number].english}"
+        source = Cell(f'<a class="reference internal" href="#source-{number}">{number}</a>', title)
+    return [
+        f"{link(row['claim'], row['page'])}<br><small>{from_where}</small>",
+        source,
+        row["verdict"],
+        html.escape(row["why"]),
+        row["seeds"],
+    ]
 
 
 def conclude(which: Claim | str, cases: bool = False) -> str:
