@@ -6,17 +6,17 @@ module with a tuple ``CLAIMS``, which :mod:`lrsched.book.claims.catalogue` gathe
 """
 
 from .base import Cases, Claim
-from .catalogue import CLAIMS, claim, conclude, count, draw, on_page, overview, table
+from .catalogue import (
+    CLAIMS,
+    claim,
+    compare_with_page,
+    conclude,
+    count,
+    draw,
+    draw_on_page,
+    overview,
+    table,
+)
 
-__all__ = [
-    "CLAIMS",
-    "Cases",
-    "Claim",
-    "claim",
-    "conclude",
-    "count",
-    "draw",
-    "on_page",
-    "overview",
-    "table",
-]
+__all__ = ["CLAIMS", "Cases", "Claim", "claim", "compare_with_page", "conclude", "count", "draw",
+           "draw_on_page", "overview", "table"]  # fmt: skip

@@ -30,7 +30,17 @@ from .base import Claim
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["CLAIMS", "claim", "conclude", "count", "draw", "on_page", "overview", "table"]
+__all__ = [
+    "CLAIMS",
+    "claim",
+    "compare_with_page",
+    "conclude",
+    "count",
+    "draw",
+    "draw_on_page",
+    "overview",
+    "table",
+]
 
 SUBJECTS = (lenet, warmup, attention, batchnorm, decay, cyclical, cycles, cooldowns, rates)
 
@@ -159,20 +169,31 @@ def draw(claims: Claim | str | Iterable[Claim | str]) -> "Figure":
     return figure
 
 
-def on_page(
+def draw_on_page(
     claims: Claim | str | Iterable[Claim | str], tables: Mapping[str, pd.DataFrame]
 ) -> "Figure":
-    """Draw what tables that a page has measured say of claims, and say where records disagree.
+    """Draw what tables that a page has measured say of claims.
 
     Args:
         claims: as for :func:`draw`.
         tables: by the name of the record that each stands for.
     """
+    with instead(tables):
+        return draw(claims)
+
+
+def compare_with_page(
+    claims: Claim | str | Iterable[Claim | str], tables: Mapping[str, pd.DataFrame]
+) -> None:
+    """Show in how many comparisons tables that a page has measured and the records agree.
+
+    Args:
+        claims, tables: as for :func:`draw_on_page`.
+    """
     chosen = _chosen([claims] if isinstance(claims, Claim | str) else claims)
     there = {each.name: each.findings() for each in chosen}
     with instead(tables):
         here = {each.name: each.findings() for each in chosen}
-        figure = draw(chosen)
     sure = {"supported", "refuted"}
     pairs = [
         (f"*{each.text}* ({case})", found.verdict, there[each.name][case].verdict)
@@ -189,7 +210,6 @@ def on_page(
         f"record, {len(both) - len(opposite)} of them alike."
         + (f" The others: {'; '.join(opposite)}." if opposite else "")
     )
-    return figure
 
 
 def _chosen(claims: Iterable[Claim | str]) -> list[Claim]:

@@ -13,8 +13,9 @@ from .batches import some
 __all__ = ["DEPTH", "LENGTHS", "NORMS", "RATES", "warmups"]
 
 NORMS = ("after", "before")
-RATES = (0.001, 0.002, 0.004, 0.008)
-LENGTHS = (0.0, 0.5, 2.0)  # epochs
+# By the side of the images: the digits show a part, since a page waits for it.
+RATES = {28: (0.001, 0.002, 0.004, 0.008), 8: (0.002, 0.004)}
+LENGTHS = {28: (0.0, 0.5, 2.0), 8: (0.0, 2.0)}  # epochs
 DEPTH, SAMPLES = 6, 2048
 
 
@@ -35,8 +36,8 @@ def warmups(plan: Plan) -> pd.DataFrame:
         )
         cases = {
             (norm, length, rate): Cosine(rate, steps - round(length * n)).warmup(round(length * n))
-            for length in LENGTHS
-            for rate in RATES
+            for length in LENGTHS[data.side]
+            for rate in RATES[data.side]
         }
         found.train(norm, cases, data=data, optimizer=AdamW(), network=network)
     return found.table()
