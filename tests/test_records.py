@@ -252,6 +252,25 @@ def check_settings(said, plan):
         assert (said["data"], said["samples"]) == ("Fashion-MNIST", 60_000 - plan.validation)
 
 
+def check_parts(table, plan):
+    """Of training runs each with settings of its own."""
+    said = table.attrs["settings"]
+    parts = {name: said | own for name, own in said["parts"].items()}
+    assert set(table["part"]) == set(parts)
+    assert plan.epochs in {own.get("start_epoch", 0) + own["epochs"] for own in parts.values()}
+    for name, own in parts.items():
+        assert own["data"] == "Fashion-MNIST"
+        assert own["samples"] <= 60_000 - plan.validation
+        assert own["steps_per_epoch"] == math.ceil(own["samples"] / own["batch_size"])
+        rows = table[table["part"] == name]
+        assert not rows.duplicated(["seed", *table.columns[: table.columns.get_loc("part")]]).any()
+        for text in set(rows["schedule"]):
+            try:
+                L.from_text(text)
+            except ValueError:  # it follows a metric
+                assert text.startswith("Plateau(")
+
+
 def test_every_experiment_has_a_record(ours):
     assert {planned(name).name for name in FILES} == PLANS
     assert set(editions.SWEEPS) <= set(OF_TABLES)
@@ -281,8 +300,12 @@ def test_record(ours, name):
 @pytest.mark.parametrize("name", OF_TABLES)
 def test_record_of_a_table(ours, name):
     found, plan = record_table(name), planned(name)
-    check_settings(found.attrs["settings"], plan)
-    assert found.attrs["settings"]["seeds"] == plan.seeds
+    said = found.attrs["settings"]
+    if "parts" in said and len({*said["parts"]}) > 1:
+        check_parts(found, plan)
+    else:
+        check_settings(said, plan)
+    assert said["seeds"] == plan.seeds
     assert {"date", "commit", "torch", "group"} <= set(found.attrs["surroundings"])
     assert found.attrs["seconds"] > 0
     assert found.size >= 1
