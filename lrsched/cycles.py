@@ -345,7 +345,8 @@ class WarmupStableDecay(Schedule):
         if self.decay == "cosine":
             p = 1.0 - half_wave(xp, p)
         elif self.decay == "1-sqrt":
-            p = xp.sqrt(p)
+            falling = p > 0.0  # at 0 the root has no slope, which would spoil gradients
+            p = xp.where(falling, xp.sqrt(xp.where(falling, p, 1.0)), 0.0)
         rate = between(self.base_lr, self.end_lr, p)
         return rate * progress(xp, t, self.warmup_steps) if self.warmup_steps else rate
 

@@ -64,7 +64,7 @@ KIND_OF = {
         "flag": "staircase cycle smooth three_phase",
         "boundaries": "boundaries milestones",
         "rates": "values",
-        "mode": "mode threshold_mode anneal shape",
+        "mode": "mode threshold_mode anneal shape decay",
         "schedule": "schedule other",
         "schedules": "schedules",
     }.items()

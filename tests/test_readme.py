@@ -11,7 +11,7 @@ import lrsched as L
 
 ROOT = Path(__file__).parent.parent
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-PYTORCH, KERAS, DIAGNOSE, VALUES, READ, OTHERS, JAX, OWN, TRAIN, SWEEP = BLOCKS
+PYTORCH, KERAS, DIAGNOSE, VALUES, READ, OTHERS, JAX, OWN, TRAIN, ATTEND, BRANCH, SWEEP = BLOCKS
 
 
 def run(code):
