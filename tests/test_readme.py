@@ -4,6 +4,7 @@ import re
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -86,6 +87,25 @@ def test_own_schedule():
 def test_train():
     for accuracies in run(TRAIN)["results"].final("test_accuracy").values():
         assert (accuracies > 0.85).all()
+
+
+def test_transformer():
+    results = run(ATTEND)["results"]
+    assert set(results.labels) == {"cosine", "warmup"}
+    assert results.check_rates()
+    assert results.metrics["train_loss"][-1].max() < results.metrics["train_loss"][0].min()
+
+
+def test_branches():
+    """Each cooldown goes on from its trunk, and falls to 0 when it ends."""
+    names = run(BRANCH)
+    trunk, branch = names["trunk"], names["branch"]
+    assert [*trunk.states] == [5, 10, 15]
+    assert branch.settings["start_epoch"] == 15
+    assert branch.epochs == 3
+    assert branch.rates[0, 0] == np.float32(0.2)
+    assert branch.rates[-1, 0] < 0.2 / branch.steps_per_epoch / 2
+    assert (branch.final("test_accuracy")["cooldown"] > 0.9).all()
 
 
 def test_sweep():
