@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 # cooldown is trained without its trunk: its schedule says all.
 RUNS = {
     "optimizer-rates": ({"optimizer": "AdamW", "rate": 0.000178}, 0.002),
-    "batch-rates": ({"optimizer": "momentum", "equal": "updates", "batch": 256, "warmup": 0.1,
+    "batch-rates": ({"optimizer": "momentum", "equal": "updates", "batch": 128, "warmup": 0.1,
                      "rate": 0.01}, 0.002),
     "cooldowns": ({"decay": "1-sqrt", "epochs": 5, "share": 0.2, "rate": 0.0125}, 0.01),
     "cycles": ({"shape": "one cycle, momentum", "rate": 0.025}, 0.02),
