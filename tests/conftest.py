@@ -54,3 +54,14 @@ def computed(way, monkeypatch):
     if way == "batched":
         monkeypatch.setattr(fast, "loop", lambda *_: None)
     return way
+
+
+@pytest.fixture
+def full(monkeypatch, tmp_path):
+    """The full edition, recorded, with the digits in place of Fashion-MNIST."""
+    from lrsched import lab
+    from lrsched.book import editions
+
+    monkeypatch.setenv("LRSCHED_EDITION", "full")
+    monkeypatch.setenv("LRSCHED_RECORD", str(tmp_path / "state"))
+    monkeypatch.setattr(editions, "fashion_mnist", lab.digits)

@@ -12,7 +12,7 @@ from torch import nn
 
 import lrsched as L
 from lrsched import lab
-from lrsched.book import Plan, editions, experiment, keep, record, record_table, sweep
+from lrsched.book import Plan, experiment, keep, record, record_table, sweep
 from lrsched.lab import Adam, Run, digits, fashion_mnist, mlp, polynomial
 
 SIZES = {"group": 2, "chunk": 200}
@@ -39,14 +39,6 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("LRSCHED_RECORDS_DIR", str(tmp_path / "records"))
     monkeypatch.chdir(tmp_path)
     return tmp_path / "records"
-
-
-@pytest.fixture
-def full(monkeypatch, tmp_path):
-    """The full edition, recorded, with the digits in place of Fashion-MNIST."""
-    monkeypatch.setenv("LRSCHED_EDITION", "full")
-    monkeypatch.setenv("LRSCHED_RECORD", str(tmp_path / "state"))
-    monkeypatch.setattr(editions, "fashion_mnist", digits)
 
 
 def names(folder):

@@ -8,7 +8,7 @@ import pytest
 
 import lrsched as L
 from lrsched import lab
-from lrsched.book import TRIALS, Plan, editions, experiment, measurements, record, record_table
+from lrsched.book import Plan, experiment, measurements, record, record_table
 from lrsched.book.measurements import Measurements
 from lrsched.lab import SGD, Adam, Run, digits, perceptron
 
@@ -24,14 +24,6 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.delenv("LRSCHED_RECORD", raising=False)
     monkeypatch.setenv("LRSCHED_RECORDS_DIR", str(tmp_path / "records"))
     return tmp_path / "records"
-
-
-@pytest.fixture
-def full(monkeypatch, tmp_path):
-    """The full edition, recorded, with the digits in place of Fashion-MNIST."""
-    monkeypatch.setenv("LRSCHED_EDITION", "full")
-    monkeypatch.setenv("LRSCHED_RECORD", str(tmp_path / "state"))
-    monkeypatch.setattr(editions, "fashion_mnist", digits)
 
 
 def measured():
@@ -146,14 +138,3 @@ def test_what_cannot_be_joined():
         one.joined(other, TWO)
     with pytest.raises(ValueError, match=r"runs must be of these .* got Run"):
         one.joined(one, TWO)
-
-
-# The experiments of the book
-
-
-@pytest.mark.parametrize("name", TRIALS)
-def test_an_experiment_covers_its_plan(name, monkeypatch):
-    """Its runs, with nothing trained but for an epoch of what a later part starts from."""
-    plan = editions.plan(name)
-    assert plan.name == name
-    assert TRIALS[name].__doc__

@@ -152,3 +152,20 @@ def test_a_schedule_of_momentum():
         optimizer.momentum_at(5)
     assert SGD(momentum=up) == SGD(momentum=up) != SGD(momentum=0.5)
     assert SGD(momentum=0.5).momentum_at(7) == 0.5
+
+
+@pytest.mark.parametrize("data", [IMAGES, ROWS], ids=["images", "rows"])
+def test_a_momentum_that_grows_too_large_is_refused_before_training(data, tmp_path):
+    """At whatever step; a step later it is never asked for."""
+    steps = 2 * -(-len(data.train) // 8)
+    how = {"epochs": 2, "batch_size": 8, "checkpoint": tmp_path / "a"}
+    how["network"] = mlp() if data is ROWS else lambda: flat("r")
+
+    def train(last):
+        momentum = L.PiecewiseConstant([last], [0.5, 1.0])
+        return lab.train([lab.Run("a", L.Constant(0.01))], data, optimizer=SGD(momentum), **how)
+
+    with pytest.raises(ValueError, match=rf"SGD: momentum at step {steps - 1} must be .*1\.0"):
+        train(steps - 1)
+    assert not list(tmp_path.iterdir())
+    assert train(steps).epochs == 2

@@ -7,7 +7,7 @@ import pytest
 
 import lrsched as L
 from lrsched import lab, value
-from lrsched.book import TRIALS, record_table
+from lrsched.book import TRIALS, record, record_table, trial
 from lrsched.book.trials import attention
 from lrsched.book.trials.batches import some
 
@@ -31,6 +31,14 @@ PARTS = {
     "batch-rates": {"train": 2**14, "validation": 2000, "test": 4000},
     "transformer-warmup": {"train": attention.SAMPLES, "validation": 1000, "test": 2000},
 }
+
+
+def is_of_runs(name):
+    """Whether its record has whole runs, and is no table."""
+    try:
+        return bool(record(name).runs)
+    except ValueError:
+        return False
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +79,22 @@ def test_a_run_comes_out_again(name):
         assert float(again.metrics[metric][-1, 0]) == pytest.approx(row[metric], rel=tolerance)
 
 
-def test_every_kind_is_tried():
-    """Of runs, in :mod:`test_experiments`; of what takes minutes, nothing."""
-    runs = {"lenet-schedules", "warmup-lengths"}
-    assert set(TRIALS) >= set(RUNS) | runs
+class Planned(Exception):
+    """What an experiment would train."""
+
+
+@pytest.mark.parametrize("name", [name for name in TRIALS if is_of_runs(name)])
+def test_a_record_holds_the_runs_of_its_experiment(name, monkeypatch):
+    def planned(runs, *_, **settings):
+        raise Planned(runs, settings)
+
+    monkeypatch.setenv("LRSCHED_EDITION", "full")
+    monkeypatch.delenv("LRSCHED_RECORD", raising=False)
+    monkeypatch.setattr(lab, "train", planned)
+    with pytest.raises(Planned) as caught:
+        trial(name)
+    runs, settings = caught.value.args
+    found = record(name)
+    assert set(found.runs) == set(runs)
+    assert found.settings["epochs"] == settings["epochs"]
+    assert found.settings["batch_size"] == settings["batch_size"]

@@ -6,6 +6,7 @@ A new optimizer is a subclass of :class:`Optimizer`, and its name in ``lrsched/l
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -31,6 +32,9 @@ class Optimizer(Value, abstract=True):
     def moments(self) -> tuple[str, ...]:
         """The names of what is remembered for each weight, in the shape of the weights."""
         return ()
+
+    def check_steps(self, first: int, steps: int) -> None:
+        """Raise ValueError for a setting that one of so many steps, from the first, cannot use."""
 
     def native(self, parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Optimizer:
         """PyTorch's own optimizer with these settings."""
@@ -88,6 +92,12 @@ class SGD(Optimizer):
         if isinstance(self.momentum, Schedule):
             return float(_share(f"SGD: momentum at step {step}", self.momentum(step)))
         return self.momentum
+
+    def check_steps(self, first: int, steps: int) -> None:
+        if isinstance(self.momentum, Schedule):
+            values = np.asarray(self.momentum(np.arange(first, first + steps)))
+            for place in np.flatnonzero(~((values >= 0) & (values < 1)))[:1]:
+                self.momentum_at(first + int(place))  # which says what is wrong
 
     def native(self, parameters: Iterable[nn.Parameter], lr: float = 0.1) -> torch.optim.Optimizer:
         return torch.optim.SGD(

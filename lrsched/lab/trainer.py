@@ -352,8 +352,9 @@ def _checked_keep(keep: Any, settings: Settings) -> tuple[int, ...]:
 
 
 def _check_rates(runs: Sequence[Run], settings: Settings) -> None:
-    """Refuse schedules that do not give a rate for each step."""
+    """Refuse schedules that do not give a rate for each step, or no momentum that can be used."""
     steps, known = settings.epochs * settings.steps_per_epoch, set()
+    settings.optimizer.check_steps(settings.start_step, steps)
     for place, run in enumerate(runs):
         if id(run.schedule) not in known:
             known.add(id(run.schedule))

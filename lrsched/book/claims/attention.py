@@ -45,9 +45,7 @@ def _before_beats_after() -> Cases:
     }
 
 
-_claim = partial(
-    Claim, source=0, records=RECORD, page=PAGE, margin=LOSS_MARGIN, digits=3
-)  # without a margin where runs are counted
+_claim = partial(Claim, source=0, records=RECORD, page=PAGE, margin=LOSS_MARGIN)
 
 CLAIMS = (
     *(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ..measures import by_seed
-from ..records import record_table
+from ..records import record_table, settings
 from .base import Cases, Claim
 
 __all__ = ["CLAIMS"]
@@ -20,21 +20,26 @@ SMALL = 0.003  # nats: about 1 % of the loss
 HALF, PLATEAU = "drop at half", "plateau 10"
 
 
-def _landscape(metric: str) -> pd.DataFrame:
+def _rules(record: str, metric: str) -> pd.DataFrame:
+    """The results of each rule by which the rate falls, by seed."""
+    return by_seed(record_table(record), "rule" if record in SPLITS else "label", metric)
+
+
+def _drops(record: str, metric: str) -> pd.DataFrame:
     """The results of each single drop, by its epoch and seed."""
-    values = by_seed(record_table(*LANDSCAPE), "label", metric)
+    values = _rules(record, metric)
     return values[[str(label).isdigit() for label in values.index]]
 
 
-def _best() -> str:
+def _best(record: str) -> str:
     """The drop with the lowest mean validation loss."""
-    return str(_landscape("validation_loss").mean(axis=1).idxmin())
+    return str(_drops(record, "validation_loss").mean(axis=1).idxmin())
 
 
 def _beside_the_best() -> Cases:
     """How much higher the loss is one candidate earlier and later, as a share of the best."""
-    values = _landscape("validation_loss")
-    labels, best = list(values.index), _best()
+    values = _drops(*LANDSCAPE, "validation_loss")
+    labels, best = list(values.index), _best(*LANDSCAPE)
     place = labels.index(best)
     beside = [labels[k] for k in (place - 1, place + 1) if 0 <= k < len(labels)]
     least = values.loc[best]
@@ -42,8 +47,8 @@ def _beside_the_best() -> Cases:
 
 
 def _better_than_never() -> Cases:
-    loss = by_seed(record_table(*LANDSCAPE), "label", "test_loss")
-    return {"the best epoch": loss.loc["never"] - loss.loc[_best()]}
+    loss = _rules(*LANDSCAPE, "test_loss")
+    return {"the best epoch": loss.loc["never"] - loss.loc[_best(*LANDSCAPE)]}
 
 
 def _best_of_each(values: pd.DataFrame) -> pd.Series:
@@ -54,8 +59,8 @@ def _best_of_each(values: pd.DataFrame) -> pd.Series:
 
 
 def _later_by_accuracy() -> Cases:
-    by_accuracy = _best_of_each(-_landscape("validation_accuracy"))
-    return {"by seed": by_accuracy - _best_of_each(_landscape("validation_loss"))}
+    by_accuracy = _best_of_each(-_drops(*LANDSCAPE, "validation_accuracy"))
+    return {"by seed": by_accuracy - _best_of_each(_drops(*LANDSCAPE, "validation_loss"))}
 
 
 def _losses() -> pd.DataFrame:
@@ -85,25 +90,13 @@ def _stops_the_worse(pruner: str) -> Cases:
     return {pruner: share.loc[1] - share.loc[0]}
 
 
-def _split_losses() -> pd.DataFrame:
-    """Test losses by rule and seed, each seed with a split of its own."""
-    return by_seed(record_table(*SPLITS), "rule", "test_loss")
-
-
-def _chosen_drop() -> str:
-    """The drop with the lowest mean validation loss over the splits."""
-    values = by_seed(record_table(*SPLITS), "rule", "validation_loss")
-    drops = values[[str(label).isdigit() for label in values.index]]
-    return str(drops.mean(axis=1).idxmin())
-
-
 def _better_on_splits(other: str) -> Cases:
-    losses, best = _split_losses(), _chosen_drop()
+    losses, best = _rules(*SPLITS, "test_loss"), _best(*SPLITS)
     return {f"drop at {best}": losses.loc[other] - losses.loc[best]}
 
 
 def _plateaus_on_splits() -> Cases:
-    losses, best = _split_losses(), _chosen_drop()
+    losses, best = _rules(*SPLITS, "test_loss"), _best(*SPLITS)
     return {
         str(rule): losses.loc[best] - losses.loc[rule]
         for rule in losses.index
@@ -112,8 +105,8 @@ def _plateaus_on_splits() -> Cases:
 
 
 def _half_on_splits() -> Cases:
-    losses, best = _split_losses(), _chosen_drop()
-    half = str(record_table(*SPLITS).attrs["settings"]["epochs"] // 2)
+    half = str(settings(*SPLITS)["epochs"] // 2)
+    losses, best = _rules(*SPLITS, "test_loss"), _best(*SPLITS)
     return {f"drop at {half}": losses.loc[half] - losses.loc[best]}
 
 
@@ -204,7 +197,7 @@ CLAIMS = (
     _claim(
         "a-drop-beats-none-on-other-splits",
         "a drop is better than none, whatever the split of the data",
-        page="trial_drop#other-splits",
+        page=f"{DROP}#other-splits",
         records=SPLITS,
         cases=partial(_better_on_splits, "never"),
         source=4,
@@ -213,7 +206,7 @@ CLAIMS = (
     _claim(
         "half-is-worse-on-other-splits",
         "a drop at half the training is worse than the best drop, whatever the split",
-        page="trial_drop#other-splits",
+        page=f"{DROP}#other-splits",
         records=SPLITS,
         cases=_half_on_splits,
         difference="test loss in the end, at half minus the best drop (nats)",
@@ -221,7 +214,7 @@ CLAIMS = (
     _claim(
         "a-plateau-beats-the-best-drop-on-other-splits",
         "a plateau is better than the best drop, whatever the split",
-        page="trial_drop#other-splits",
+        page=f"{DROP}#other-splits",
         records=SPLITS,
         cases=_plateaus_on_splits,
         source=4,

@@ -1,16 +1,16 @@
 """Cycles: triangular rates as they were proposed; restarts and one cycle against a cosine."""
 
-import functools
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from ... import Constant, Cosine, CosineRestarts, Cyclical, OneCycle, Polynomial, Schedule
-from ...lab import SGD, Results, Run, perceptron
+from ...lab import SGD, Results, Run
 from ..editions import Plan
 from ..experiments import experiment
 from ..measurements import Measurements
+from .optimizers import network
 
 __all__ = ["BASE", "MAX", "RATES", "contestants", "restarts", "shapes", "triangles"]
 
@@ -44,9 +44,8 @@ def triangles(plan: Plan) -> Results:
         for seed in range(plan.seeds)
         for name, schedule in schedules.items()
     ]
-    data = plan.data
-    network = functools.partial(perceptron, data.side, len(data.classes))
-    return experiment(plan, runs, network=network, group=len(schedules), chunk=plan.batch_size)
+    make, size = network(plan), plan.batch_size
+    return experiment(plan, runs, network=make, group=len(schedules), chunk=size)
 
 
 def shapes(epochs: int, n: int) -> Mapping[str, Schedule]:
@@ -66,12 +65,11 @@ def shapes(epochs: int, n: int) -> Mapping[str, Schedule]:
 def restarts(plan: Plan) -> pd.DataFrame:
     """Each shape from each base rate; one cycle also with its momentum."""
     found = Measurements(plan, "shape", "rate")
-    n, data = plan.steps_per_epoch, plan.data
-    network = functools.partial(perceptron, data.side, len(data.classes))
-    made = shapes(plan.epochs, n)
+    n = plan.steps_per_epoch
+    made, make = shapes(plan.epochs, n), network(plan)
     cases = {(name, rate): shape * rate for name, shape in made.items() for rate in RATES}
-    found.train("fixed", cases, optimizer=SGD(momentum=MOMENTUM), network=network)
+    found.train("fixed", cases, optimizer=SGD(momentum=MOMENTUM), network=make)
     cycle = OneCycle(1.0, plan.epochs * n)
     cases = {("one cycle, momentum", rate): cycle * rate for rate in RATES}
-    found.train("cycled", cases, optimizer=SGD(momentum=cycle.momentum()), network=network)
+    found.train("cycled", cases, optimizer=SGD(momentum=cycle.momentum()), network=make)
     return found.table()
