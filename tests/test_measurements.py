@@ -1,5 +1,6 @@
 """Experiments of several trainings, and records that grow."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -129,6 +130,23 @@ def test_fewer_runs_are_taken(full, monkeypatch):
     kept = train(TWO)
     assert not seen
     assert kept.runs == tuple(MORE)
+
+
+def test_joined_runs_keep_what_was_measured_of_each():
+    how = {"epochs": 1, "batch_size": 100, "network": NETWORK, "distances_every": 5}
+    first, second = (lab.train(runs, digits(200), **how) for runs in (MORE[:2], MORE[2:]))
+    first, second = (
+        dataclasses.replace(each, diverged=np.array(lost), seconds=np.array(took))
+        for each, lost, took in ((first, [3, -1], [1.0, 2.0]), (second, [-1, 7], [3.0, 4.0]))
+    )
+    joined = first.joined(second, [MORE[3], MORE[0], MORE[2], MORE[1]])
+    assert joined.diverged.tolist() == [7, 3, -1, -1]
+    assert joined.seconds.tolist() == [4.0, 1.0, 3.0, 2.0]
+    for layer, values in joined.distances.items():
+        parts = [first.distances[layer], second.distances[layer]]
+        np.testing.assert_array_equal(values, np.hstack(parts)[:, [3, 0, 2, 1]])
+    assert joined.distance_steps.tolist() == first.distance_steps.tolist()
+    assert joined.surroundings["before"]["runs"] == 2
 
 
 def test_what_cannot_be_joined():
