@@ -5,6 +5,7 @@ at random.
 """
 
 import os
+import sys
 from pathlib import Path
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -54,6 +55,14 @@ def computed(way, monkeypatch):
     if way == "batched":
         monkeypatch.setattr(fast, "loop", lambda *_: None)
     return way
+
+
+@pytest.fixture(autouse=True)
+def no_figure_is_left():
+    """The next test begins without one, wherever it is run."""
+    yield
+    if plt := sys.modules.get("matplotlib.pyplot"):
+        plt.close("all")
 
 
 @pytest.fixture

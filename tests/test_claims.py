@@ -22,12 +22,6 @@ EACH = pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
 DECIDED = ("supported", "refuted", "no difference")
 
 
-@pytest.fixture(autouse=True)
-def no_figures():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture
 def shown(monkeypatch):
     """What is displayed."""

@@ -13,12 +13,6 @@ VALUES = np.array([[1.0, 2.0, 6.0], [2.0, 2.0, 2.0], [4.0, 0.0, -1.0], [3.0, 5.0
 NAN = float("nan")
 
 
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
-
-
 def drawn(ax):
     """The line, and at each point the ends of the band."""
     (line,), (band,) = ax.lines, ax.collections
