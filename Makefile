@@ -34,18 +34,19 @@ SITE     := _build/html
 ON_ALL_CORES := env -u MKL_NUM_THREADS -u OMP_NUM_THREADS -u OPENBLAS_NUM_THREADS
 say       = @echo "==> $(1)"
 
-.PHONY: help book test test-package test-book test-thorough serve benchmark house reading record address clean \
+.PHONY: help book pdf test test-package test-book test-thorough serve benchmark house reading record address clean \
         executed pages FORCE
 .DELETE_ON_ERROR:
 
 help:
 	@echo "make book           run every notebook and build the book into $(SITE)"
+	@echo "make pdf            print the whole book into one PDF (needs Chromium)"
 	@echo "make test           lint, types, unit tests, every notebook, and the built pages"
 	@echo "make test-thorough  the tests that draw their inputs, with many more of them, at random"
 	@echo "make serve          open the built book at http://localhost:$(PORT)"
 	@echo "make benchmark      measure what a schedule costs, and training side by side"
 	@echo "make house          count code lines, long functions, private names; draw the imports"
-	@echo "make reading        count the words, the lines of code and the plumbing of each page"
+	@echo "make reading        count the words and the code of each page, and to the answers of questions"
 	@echo "make record         train at full size and write the records (hours on two cores);"
 	@echo "                    NAME=warmup-adam measures that one alone"
 	@echo "make address URL=https://github.com/you/repository"
@@ -57,6 +58,9 @@ book: $(ENV)
 	@$(MAKE) --no-print-directory -j$(JOBS) executed
 	@$(MAKE) --no-print-directory pages
 	$(call say,the book is at $(SITE)/index.html; make serve opens it)
+
+pdf: book
+	@$(BIN)/python book/pdf.py
 
 test: test-package test-book
 	$(call say,all tests passed)
@@ -94,6 +98,8 @@ house: $(ENV)
 
 reading:
 	@$(PYTHON) book/reading.py
+	@$(PYTHON) book/questions.py
+	@$(PYTHON) book/questions.py
 
 # Processes of one thread each: results do not depend on the number of cores. Stopped and started
 # again, they go on where they were.

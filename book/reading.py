@@ -40,7 +40,9 @@ class Counts(NamedTuple):
 
 def words(text):
     """The number of words of prose in Markdown."""
-    text = re.sub(r"^(```|~~~|:::).*?^\1", " ", text, flags=re.M | re.S)
+    text = re.sub(r"^```\{(?:glossary|note|tip|warning)\}$", "", text, flags=re.M)
+    text = re.sub(r"^```(?:\{|\w).*?^```", " ", text, flags=re.M | re.S)
+    text = re.sub(r"^(?::::+|```).*$|^:[\w-]+: .*$", " ", text, flags=re.M)
     text = re.sub(r"\$\$.*?\$\$|\$[^$\n]*\$", " x ", text, flags=re.S)
     text = re.sub(r"\]\([^)]*\)|\{[a-z:]+\}|https?://\S+", " ", text)
     return len(re.findall(r"[A-Za-z0-9][\w'’.,:%-]*", text))
@@ -83,16 +85,11 @@ def _root(func):
     return getattr(func, "id", "")
 
 
-def count(page):
-    """What a page has to read: a notebook, or Markdown."""
+def pieces(page):
+    """The parts of a page in order, each Markdown or code that is shown."""
     text = page.read_text(encoding="utf-8")
-    if page.suffix == ".md":
-        code = re.findall(
-            r"^```\{?(?:code|python)[^\n]*\n(.*?)^```", text, flags=re.M | re.S
-        )
-        cells = [("markdown", text)] + [("code", each) for each in code]
-    else:
-        cells = [
+    if page.suffix == ".ipynb":
+        return [
             (cell["cell_type"], "".join(cell["source"]))
             for cell in json.loads(text)["cells"]
             if not any(
@@ -100,8 +97,14 @@ def count(page):
                 for tag in cell["metadata"].get("tags", [])
             )
         ]
+    parts = re.split(r"^```(?:python|bash)\n(.*?)^```\n", text, flags=re.M | re.S)
+    return [("code" if k % 2 else "markdown", part) for k, part in enumerate(parts)]
+
+
+def count(page):
+    """What a page has to read: a notebook, or Markdown."""
     total = Counts()
-    for kind, source in cells:
+    for kind, source in pieces(page):
         if kind == "markdown":
             own = Counts(
                 words=words(source),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_findings", "draw_legend", "draw_map", "panels"]
+__all__ = ["BAND", "LOOKS", "draw_findings", "draw_legend", "draw_map", "panels"]
 
 #: Colour (Okabe and Ito, as in the style) and marker of each verdict: either tells them apart.
 LOOKS = {

@@ -3,9 +3,10 @@
 import io
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
-from browser import THEMES, WIDTHS, chromium, find_chromium, opened, pages, serve
+from browser import THEMES, UNSET_FORMULAS, WIDTHS, chromium, find_chromium, opened, pages, serve
 
 pytestmark = [
     pytest.mark.skipif(not pages(), reason="no built book: run make book first"),
@@ -28,14 +29,23 @@ CUT_OFF = """() => [...document.querySelectorAll('article :is(pre, table, img, m
     })
     .map(element => element.outerHTML.slice(0, 200))"""
 
-UNSET_FORMULAS = """() => [...document.querySelectorAll('.math')]
-    .filter(formula => !formula.querySelector('mjx-container')
-                       || formula.querySelector('mjx-merror'))
-    .map(formula => formula.textContent)"""
-
 # A figure may be taller than the window.
 SHOW_TOP = """figure => scrollTo({
     top: scrollY + figure.getBoundingClientRect().top - 100, behavior: 'instant'})"""
+
+# What a reader scrolls through, at desktop width.
+LONGEST = 15_000  # pixels
+LONGEST_ON_TRIAL = 25_000
+
+# Faults of accessibility in what Sphinx and the theme write, not the book: signatures over several
+# lines, the entries of the bibliography, the title beside the logo.
+NOT_OURS = {
+    "definition-list": "<dl>",
+    "aria-allowed-role": '<div class="citation"',
+    "aria-deprecated-role": '<div class="citation"',
+    "aria-required-children": '<div role="list" class="citation-list"',
+    "region": '<p class="title logo__title"',
+}
 
 SEARCHES_IN_SIGHT = """() => [...document.querySelectorAll('.search-button__button, [type=search]')]
     .filter(element => element.checkVisibility({visibilityProperty: true})
@@ -68,7 +78,22 @@ def test_page(site, browser, address, width, theme):
             assert figure.evaluate("image => image.complete && image.naturalWidth > 0")
             above, within = edge(page, figure)
             assert within == above, "a box around the figure"
+        if width == WIDTHS["desktop"]:
+            longest = LONGEST_ON_TRIAL if "/trial_" in address else LONGEST
+            assert page.evaluate("document.scrollingElement.scrollHeight") <= longest
+            assert barriers(page) == []
         assert elsewhere == []
+
+
+def barriers(page):
+    """What axe-core finds that keeps some readers out: contrast, names, order, keyboard."""
+    found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    return [
+        (fault["id"], element["html"], element["failureSummary"])
+        for fault in found
+        for element in fault["nodes"]
+        if not element["html"].startswith(NOT_OURS.get(fault["id"], "none"))
+    ]
 
 
 def edge(page, figure):

@@ -13,10 +13,9 @@ from .catalogue import (
     conclude,
     count,
     draw,
-    draw_on_page,
     overview,
     table,
 )
 
 __all__ = ["CLAIMS", "Cases", "Claim", "claim", "compare_with_page", "conclude", "count", "draw",
-           "draw_on_page", "overview", "table"]  # fmt: skip
+           "overview", "table"]  # fmt: skip

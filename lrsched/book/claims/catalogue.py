@@ -37,7 +37,6 @@ __all__ = [
     "conclude",
     "count",
     "draw",
-    "draw_on_page",
     "overview",
     "table",
 ]
@@ -169,47 +168,33 @@ def draw(claims: Claim | str | Iterable[Claim | str]) -> "Figure":
     return figure
 
 
-def draw_on_page(
-    claims: Claim | str | Iterable[Claim | str], tables: Mapping[str, pd.DataFrame]
-) -> "Figure":
-    """Draw what tables that a page has measured say of claims.
-
-    Args:
-        claims: as for :func:`draw`.
-        tables: by the name of the record that each stands for.
-    """
-    with instead(tables):
-        return draw(claims)
-
-
 def compare_with_page(
     claims: Claim | str | Iterable[Claim | str], tables: Mapping[str, pd.DataFrame]
 ) -> None:
     """Show in how many comparisons tables that a page has measured and the records agree.
 
     Args:
-        claims, tables: as for :func:`draw_on_page`.
+        claims: one, or several; or their names.
+        tables: by the name of the record that each stands for.
     """
     chosen = _chosen([claims] if isinstance(claims, Claim | str) else claims)
     there = {each.name: each.findings() for each in chosen}
     with instead(tables):
         here = {each.name: each.findings() for each in chosen}
-    sure = {"supported", "refuted"}
     pairs = [
         (f"*{each.text}* ({case})", found.verdict, there[each.name][case].verdict)
         for each in chosen
         for case, found in here[each.name].items()
         if case in there[each.name]
     ]
-    both = [pair for pair in pairs if {pair[1], pair[2]} <= sure]
-    opposite = [
-        f"{text}: {ours} here, {theirs} there" for text, ours, theirs in both if ours != theirs
-    ]
-    show(
-        f"Of {len(pairs)} comparisons {len(both)} are supported or refuted both here and in the "
-        f"record, {len(both) - len(opposite)} of them alike."
-        + (f" The others: {'; '.join(opposite)}." if opposite else "")
-    )
+    ours, theirs = (sum(pair[k] != "undecided" for pair in pairs) for k in (1, 2))
+    both = [pair for pair in pairs if "undecided" not in pair]
+    apart = [f"{text}: {our} here, {their} there" for text, our, their in both if our != their]
+    text = f"Of {len(pairs)} comparisons {ours} are decided here and {theirs} in the record. "
+    text += f"Of the {len(both)} that are decided in both, " if both else "None is decided in both."
+    if both:
+        text += f"{len(apart)} differ: {'; '.join(apart)}." if apart else "none differs."
+    show(text)
 
 
 def _chosen(claims: Iterable[Claim | str]) -> list[Claim]:

@@ -114,7 +114,7 @@ CLAIMS = (
         "cycles-are-faster",
         "a cyclical rate comes faster to the minimum",
         cases=_faster,
-        difference="train loss of the best constant minus that of the cycles (nats)",
+        difference="training loss of the best constant minus that of the cycles (nats)",
         margin=LOSS_MARGIN,
     ),
     _claim(

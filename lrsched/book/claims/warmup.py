@@ -25,9 +25,9 @@ PAGE = "trial_warmup"
 WARM = ", warmup"
 DEEP = {"7": "linear 1", "9": "linear 2", "11": "linear 3"}  # the layers near the output
 FIRST = {
-    "train loss, epoch 1": ("train_loss", 1),
-    "train loss, epoch 2": ("train_loss", 2),
-    "train loss, epoch 5": ("train_loss", 5),
+    "training loss, epoch 1": ("train_loss", 1),
+    "training loss, epoch 2": ("train_loss", 2),
+    "training loss, epoch 5": ("train_loss", 5),
     "test accuracy, epoch 5": ("test_accuracy", 5),
 }
 
@@ -114,7 +114,7 @@ _claim = partial(
 
 LOSS: dict[str, Any] = {
     "margin": LOSS_MARGIN,
-    "difference": "train loss of the last epoch, without minus with (nats)",
+    "difference": "training loss of the last epoch, without minus with (nats)",
 }
 WAY: dict[str, Any] = {
     "records": ("warmup-distances",),
@@ -128,7 +128,7 @@ COUNT: dict[str, Any] = {
     "digits": 1,
 }
 EARLY = f"{PAGE}#does-it-converge-better-in-the-first-epochs"
-GAIN_EARLY = "train loss without minus with (nats), test accuracy with minus without"
+GAIN_EARLY = "training loss without minus with (nats), test accuracy with minus without"
 
 CLAIMS = (
     _claim(

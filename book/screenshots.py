@@ -1,6 +1,6 @@
 """Take a picture of every page, at desktop and phone width, light and dark.
 
-python tests/pages/screenshots.py OUTDIR
+python book/screenshots.py OUTDIR
 """
 
 import io
@@ -15,7 +15,7 @@ TOOLBAR = 80  # pixels at the top of the window that stay while the page scrolls
 
 
 def whole_page(page):
-    """A picture of the whole page, put together from what the window shows at each height.
+    """A picture of the whole page, put together from what the window shows.
 
     The browser's own pictures of whole pages lose blended figures past 16,384 pixels.
     """
@@ -42,7 +42,8 @@ def main(folder):
             for device, width in WIDTHS.items():
                 for theme in THEMES:
                     picture = folder / f"{Path(address).stem}-{device}-{theme}.png"
-                    with opened(browser, f"{site}/{address}", width, theme) as (page, _):
+                    url = f"{site}/{address}"
+                    with opened(browser, url, width, theme) as (page, _):
                         whole_page(page).save(picture)
                     print(picture)
 

@@ -1,4 +1,4 @@
-"""The built book in a browser: served on localhost, shut off from every other address."""
+"""The built book in a browser: served on localhost, shut off from all else."""
 
 import contextlib
 import functools
@@ -11,12 +11,17 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import sync_playwright
 
-SITE = Path(__file__).parents[2] / "_build" / "html"
+SITE = Path(__file__).parents[1] / "_build" / "html"
 WIDTHS = {"desktop": 1280, "phone": 390}
 THEMES = ["light", "dark"]
 
-NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome"]
+NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
 FLAGS = ["--no-sandbox", "--disable-quic", "--disable-gpu"]
+
+UNSET_FORMULAS = """() => [...document.querySelectorAll('.math')]
+    .filter(formula => !formula.querySelector('mjx-container')
+                       || formula.querySelector('mjx-merror'))
+    .map(formula => formula.textContent)"""
 
 
 def find_chromium():
@@ -25,14 +30,18 @@ def find_chromium():
     if named:
         found = shutil.which(named)
         if found is None:
-            raise FileNotFoundError(f"LRSCHED_CHROMIUM={named} is no program that can be run")
+            raise FileNotFoundError(
+                f"LRSCHED_CHROMIUM={named} is no program that can be run"
+            )
         return found
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 def pages():
     """Every page of the book, as its address below the site."""
-    return sorted(path.relative_to(SITE).as_posix() for path in SITE.glob("book/*.html"))
+    return sorted(
+        path.relative_to(SITE).as_posix() for path in SITE.glob("book/*.html")
+    )
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -41,9 +50,9 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def serve():
+def serve(site=SITE):
     """The address at which the built book is served meanwhile."""
-    handler = functools.partial(_Quiet, directory=SITE)
+    handler = functools.partial(_Quiet, directory=site)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -54,18 +63,23 @@ def serve():
 def chromium():
     """A running browser."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
+        browser = playwright.chromium.launch(
+            executable_path=find_chromium(), args=FLAGS
+        )
         yield browser
         browser.close()
 
 
 @contextlib.contextmanager
 def opened(browser, url, width, theme):
-    """The page at `url`, its formulas set, and the addresses elsewhere that it asked for."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
+    """The page at `url`, formulas set, and the addresses elsewhere it asked for."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 900}, color_scheme=theme
+    )
     # The theme remembers a reader's choice here.
     context.add_init_script(
-        f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')"
+        f"localStorage.setItem('mode', '{theme}');"
+        f"localStorage.setItem('theme', '{theme}')"
     )
     elsewhere = []
 
@@ -79,6 +93,7 @@ def opened(browser, url, width, theme):
     context.route("**/*", local_only)
     page = context.new_page()
     page.goto(url)  # returns once every script has been loaded or has failed
-    page.evaluate("window.MathJax?.startup?.promise.then(() => document.fonts.ready).then(() => 0)")
+    page.evaluate("window.MathJax?.startup?.promise.then(() => 0)")
+    page.evaluate("document.fonts.ready.then(() => 0)")
     yield page, elsewhere
     context.close()
