@@ -54,7 +54,7 @@ def test_outline_leads_to_every_page_in_order(site, printed):
     for name, entry, sheet in zip(names, entries, sheets, strict=True):
         assert entry.title == titles[name]
         seen = "".join(printed.pages[sheet].extract_text().split())
-        assert seen.startswith("".join(titles[name].split())), (name, seen[:80])
+        assert "".join(titles[name].split()) in seen, (name, seen[:80])
 
 
 def test_links_lead_to_places_that_are_there(printed):
