@@ -75,7 +75,7 @@ QUESTIONS = [
     Question(
         "does the batch size change the rate",
         ("which_schedule",),
-        "Four times the batch: about twice the rate.",
+        "four times the batch: about twice the rate.",
     ),
     Question(
         "log the applied rate, find a difference",
