@@ -1,11 +1,13 @@
 """Measure experiments at full size and write their records, for `make record`.
 
     python book/record.py [--jobs N] [NAME...]
+    python book/record.py --list
 
 An experiment is one of `lrsched.book.TRIALS`; all, if none is named. With
 LRSCHED_EDITION=full and LRSCHED_RECORD=FOLDER each writes its record into the package
 and keeps checkpoints in the folder: stopped and started again, it goes on from there.
-Several at once are processes of their own, with one thread each.
+Several at once are processes of their own, with one thread each. `--list` shows what
+the records hold, and the seconds of each.
 """
 
 import argparse
@@ -14,7 +16,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from lrsched.book import TRIALS, trial
+from lrsched.book import TRIALS, records, trial
 
 
 def measure(name):
@@ -30,12 +32,25 @@ def measured_apart(name):
     return subprocess.run([sys.executable, __file__, name]).returncode == 0
 
 
+def show():
+    """Print the records, with the seconds that their trainings took, each counted once."""
+    table = records.summary()
+    print(table.to_string(index=False, na_rep="-", float_format="{:.0f}".format))
+    part = table["record"].str.startswith("decay-epochs-")  # of one training
+    total = table[~part].seconds.sum() + table[part].seconds.max()
+    print(f"in all {total / 3600:.1f} hours, one after another")
+
+
 def main():
     """Run the experiments that are named."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(TRIALS))
     parser.add_argument("--jobs", type=int, default=1, help="how many run at once")
+    parser.add_argument("--list", action="store_true", help="show the records there are")
     asked = parser.parse_args()
+    if asked.list:
+        show()
+        return
     for name in asked.names:
         if name not in TRIALS:
             parser.error(f"no experiment is called {name!r}: it is one of {[*TRIALS]}")

@@ -309,3 +309,26 @@ def test_record_of_a_table(ours, name):
     assert {"date", "commit", "torch", "group"} <= set(found.attrs["surroundings"])
     assert found.attrs["seconds"] > 0
     assert found.size >= 1
+
+
+def test_summary(folder):
+    about = {"data": "digits", "samples": 7}
+    some = results(epochs=2, **about)
+    some.surroundings["threads"] = 1
+    write("runs", some)
+    write_table("table", some, pd.DataFrame({"a": [1]}))
+    table = records.summary().set_index("record")
+    assert list(table.index) == ["runs", "table"]
+    assert set(table["data"]) == {"digits"}
+    assert set(table["epochs"]) == {2}
+    assert set(table["seeds"]) == {len({run.seed for run in RUNS})}
+    assert table["runs"]["runs"] == len(RUNS)
+    assert table["runs"].isna().tolist() == [False, True]
+    close(table["seconds"], some.seconds.sum())
+
+
+def test_summary_of_ours(ours):
+    table = records.summary()
+    assert table["record"].tolist() == list(FILES)
+    assert (table["seconds"] > 0).all()
+    assert table.drop(columns=["epochs", "runs"]).notna().all(axis=None)

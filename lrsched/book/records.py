@@ -35,6 +35,7 @@ __all__ = [
     "record",
     "record_table",
     "settings",
+    "summary",
     "write",
     "write_parts",
     "write_table",
@@ -118,6 +119,29 @@ def begun(name: str, wanted: Mapping[str, Any]) -> Results | None:
         return None
     same = all(known.settings.get(key) == value for key, value in wanted.items())
     return known if same else None
+
+
+def summary() -> "pd.DataFrame":
+    """Each record with its reach and the seconds that its training took.
+
+    The columns are ``record``, ``data``, ``samples``, ``epochs``, ``seeds``, ``runs``, ``threads``,
+    ``seconds`` and ``date``. Parts of one training all have the seconds of the whole; ``epochs`` is
+    None where they differ, ``runs`` where a record is a table of results.
+    """
+    import pandas as pd
+
+    rows = []
+    for file in sorted(_folder().glob("*.json")):
+        content = json.loads(file.read_text(encoding="utf-8"))
+        said, around = content["settings"], content["surroundings"]
+        runs = content.get("runs")
+        seeds = said["seeds"] if runs is None else len({run["seed"] for run in runs})
+        seconds = float(np.sum(_array(content["seconds"])))
+        row = [file.stem, said["data"], said.get("samples"), said.get("epochs"), seeds]
+        row += [None if runs is None else len(runs), around["threads"], seconds, around["date"]]
+        rows.append(row)
+    names = "record data samples epochs seeds runs threads seconds date".split()
+    return pd.DataFrame(rows, columns=names)
 
 
 def _folder() -> Path:
