@@ -48,7 +48,8 @@ help:
 	@echo "make house          count code lines, long functions, private names; draw the imports"
 	@echo "make reading        count the words and the code of each page, and to the answers of questions"
 	@echo "make record         train at full size and write the records (hours on two cores);"
-	@echo "                    NAME=warmup-adam measures that one alone"
+	@echo "                    NAME=warmup-adam measures that one alone; GROW=1 trains only what"
+	@echo "                    a record lacks"
 	@echo "make address URL=https://github.com/you/repository"
 	@echo "                    set the public address everywhere"
 	@echo "make clean          remove all that was made"
@@ -104,7 +105,7 @@ reading:
 # Processes of one thread each: results do not depend on the number of cores. Stopped and started
 # again, they go on where they were.
 record: $(ENV)
-	@env -u TQDM_DISABLE LRSCHED_EDITION=full LRSCHED_RECORD=_build/record \
+	@env -u TQDM_DISABLE LRSCHED_EDITION=full LRSCHED_RECORD=_build/record LRSCHED_RECORD_GROW=$(GROW) \
 		$(BIN)/python book/record.py --jobs $(JOBS) $(NAME)
 
 address:

@@ -5,16 +5,19 @@
 
 An experiment is one of `lrsched.book.TRIALS`; all, if none is named. With
 LRSCHED_EDITION=full and LRSCHED_RECORD=FOLDER each writes its record into the package
-and keeps checkpoints in the folder: stopped and started again, it goes on from there.
-Several at once are processes of their own, with one thread each. `--list` shows what
-the records hold, and the seconds of each.
+and keeps checkpoints in the folder until then: stopped and started again, it goes on
+from there. With LRSCHED_RECORD_GROW it trains only the runs that a record of runs
+lacks. Several at once are processes of their own, with one thread each. `--list` shows
+what the records hold, and the seconds of each.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from lrsched.book import TRIALS, records, trial
 
@@ -25,6 +28,10 @@ def measure(name):
     begun = time.perf_counter()
     trial(name)
     print(f"    {name}: {time.perf_counter() - begun:.0f} s", flush=True)
+    if folder := os.environ.get("LRSCHED_RECORD"):
+        for pattern in (f"{name}.checkpoint", f"{name}-*.checkpoint"):
+            for checkpoint in Path(folder).glob(pattern):
+                checkpoint.unlink()  # or the next measurement would end where it begins
 
 
 def measured_apart(name):
@@ -33,7 +40,7 @@ def measured_apart(name):
 
 
 def show():
-    """Print the records, with the seconds that their trainings took, each counted once."""
+    """Print the records, and the seconds of all trainings, each counted once."""
     table = records.summary()
     print(table.to_string(index=False, na_rep="-", float_format="{:.0f}".format))
     part = table["record"].str.startswith("decay-epochs-")  # of one training
@@ -46,7 +53,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(TRIALS))
     parser.add_argument("--jobs", type=int, default=1, help="how many run at once")
-    parser.add_argument("--list", action="store_true", help="show the records there are")
+    parser.add_argument(
+        "--list", action="store_true", help="show the records there are"
+    )
     asked = parser.parse_args()
     if asked.list:
         show()

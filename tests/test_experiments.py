@@ -36,6 +36,7 @@ def folder(tmp_path, monkeypatch):
     """The default edition, and no records but those of a folder, which is not there yet."""
     monkeypatch.delenv("LRSCHED_EDITION", raising=False)
     monkeypatch.delenv("LRSCHED_RECORD", raising=False)
+    monkeypatch.delenv("LRSCHED_RECORD_GROW", raising=False)
     monkeypatch.setenv("LRSCHED_RECORDS_DIR", str(tmp_path / "records"))
     monkeypatch.chdir(tmp_path)
     return tmp_path / "records"

@@ -23,6 +23,7 @@ def folder(tmp_path, monkeypatch):
     """The default edition, and no records but those of a folder, which is not there yet."""
     monkeypatch.delenv("LRSCHED_EDITION", raising=False)
     monkeypatch.delenv("LRSCHED_RECORD", raising=False)
+    monkeypatch.delenv("LRSCHED_RECORD_GROW", raising=False)
     monkeypatch.setenv("LRSCHED_RECORDS_DIR", str(tmp_path / "records"))
     return tmp_path / "records"
 
@@ -75,6 +76,13 @@ def test_the_record_is_the_table(full, folder, tmp_path):
 
 # Records that grow
 
+
+@pytest.fixture
+def grow(full, monkeypatch):
+    """Records are written, and grow."""
+    monkeypatch.setenv("LRSCHED_RECORD_GROW", "1")
+
+
 TWO = [Run("a", L.Constant(0.1)), Run("b", L.Cosine(0.1, 26))]
 MORE = [*TWO, Run("a", L.Constant(0.1), 1), Run("b", L.Cosine(0.1, 26), 1)]
 train = functools.partial(experiment, SMALL, network=NETWORK, group=1)
@@ -93,7 +101,7 @@ def trained(monkeypatch):
     return seen
 
 
-def test_runs_are_added(full, tmp_path, monkeypatch):
+def test_runs_are_added(grow, tmp_path, monkeypatch):
     train(TWO)
     first = record("small")
     (tmp_path / "state" / "small.checkpoint").unlink()
@@ -116,7 +124,7 @@ def test_runs_are_added(full, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "other", [{"epochs": 1}, {"batch_size": 50}, {"optimizer": Adam()}, {"distances_every": 5}]
 )
-def test_another_training_begins_anew(full, tmp_path, monkeypatch, other):
+def test_another_training_begins_anew(grow, tmp_path, monkeypatch, other):
     train(TWO)
     (tmp_path / "state" / "small.checkpoint").unlink()
     seen = trained(monkeypatch)
@@ -124,12 +132,20 @@ def test_another_training_begins_anew(full, tmp_path, monkeypatch, other):
     assert seen == MORE
 
 
-def test_fewer_runs_are_taken(full, monkeypatch):
+def test_fewer_runs_are_taken(grow, monkeypatch):
     train(MORE)
     seen = trained(monkeypatch)
     kept = train(TWO)
     assert not seen
     assert kept.runs == tuple(MORE)
+
+
+def test_all_is_measured_anew(full, tmp_path, monkeypatch):
+    train(TWO)
+    (tmp_path / "state" / "small.checkpoint").unlink()
+    seen = trained(monkeypatch)
+    assert train(MORE).runs == record("small").runs == tuple(MORE)
+    assert seen == MORE
 
 
 def test_joined_runs_keep_what_was_measured_of_each():

@@ -90,6 +90,7 @@ def test_a_record_holds_the_runs_of_its_experiment(name, monkeypatch):
 
     monkeypatch.setenv("LRSCHED_EDITION", "full")
     monkeypatch.delenv("LRSCHED_RECORD", raising=False)
+    monkeypatch.delenv("LRSCHED_RECORD_GROW", raising=False)
     monkeypatch.setattr(lab, "train", planned)
     with pytest.raises(Planned) as caught:
         trial(name)

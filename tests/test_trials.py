@@ -21,6 +21,7 @@ def quick(monkeypatch):
     """The default edition, which writes no record."""
     monkeypatch.delenv("LRSCHED_EDITION", raising=False)
     monkeypatch.delenv("LRSCHED_RECORD", raising=False)
+    monkeypatch.delenv("LRSCHED_RECORD_GROW", raising=False)
 
 
 # The measures of sensitivity

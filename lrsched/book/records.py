@@ -140,7 +140,7 @@ def summary() -> "pd.DataFrame":
         row = [file.stem, said["data"], said.get("samples"), said.get("epochs"), seeds]
         row += [None if runs is None else len(runs), around["threads"], seconds, around["date"]]
         rows.append(row)
-    names = "record data samples epochs seeds runs threads seconds date".split()
+    names = ["record", "data", "samples", "epochs", "seeds", "runs", "threads", "seconds", "date"]
     return pd.DataFrame(rows, columns=names)
 
 
