@@ -92,4 +92,4 @@ def test_a_table_stands_for_a_record(monkeypatch, capsys):
     (sentence,) = shown
     assert before["restarts, 7 equal"].verdict == "refuted"
     assert sentence.startswith("Of 2 comparisons 2 are decided here and 2 in the record.")
-    assert "(restarts, 7 equal): supported here, refuted there" in sentence
+    assert "(restarts, 7 equal): supported here, refuted in the record." in sentence

@@ -67,6 +67,20 @@ def test_stripped(path):
 
 
 @every_notebook
+def test_solutions_are_marked(path):
+    """So that the page says what is folded, and the PDF shows it."""
+    cells = read(path).cells
+    exercises = [place for place, cell in enumerate(cells) if "## Exercises" in cell.source]
+    assert len(exercises) <= 1
+    for place, cell in enumerate(cells):
+        solves = cell.cell_type == "code" and exercises and place > exercises[0]
+        solves = solves and "hide-cell" in cell.metadata.tags
+        assert cell.source.startswith("# Solution") == bool(solves)
+        prompt = cell.metadata.get("mystnb", {}).get("code_prompt_show")
+        assert prompt == ("Show the solution" if solves else None)
+
+
+@every_notebook
 def test_first_code_cell_installs_the_package(path):
     address = subprocess.run(
         [sys.executable, ROOT / "book" / "address.py"], capture_output=True, text=True, check=True

@@ -72,6 +72,6 @@ def test_shows_solutions_and_no_other_folded_code(site):
     whole = BeautifulSoup(pdf.joined(site), "html.parser")
     code = [block.text for block in whole.select("div.cell_input pre")]
     assert len(code) > 100
-    assert sum(block.lstrip().startswith("# Solution") for block in code) > 15
+    assert sum(block.lstrip().startswith("# Solution") for block in code) > 25
     assert not any("pip install" in block for block in code)
     assert whole.select("details:not([open]), details.hide") == []

@@ -182,19 +182,30 @@ def compare_with_page(
     with instead(tables):
         here = {each.name: each.findings() for each in chosen}
     pairs = [
-        (f"*{each.text}* ({case})", found.verdict, there[each.name][case].verdict)
+        (each.text, case, found.verdict, there[each.name][case].verdict)
         for each in chosen
         for case, found in here[each.name].items()
         if case in there[each.name]
     ]
-    ours, theirs = (sum(pair[k] != "undecided" for pair in pairs) for k in (1, 2))
+    ours, theirs = (sum(pair[k] != "undecided" for pair in pairs) for k in (2, 3))
     both = [pair for pair in pairs if "undecided" not in pair]
-    apart = [f"{text}: {our} here, {their} there" for text, our, their in both if our != their]
-    text = f"Of {len(pairs)} comparisons {ours} are decided here and {theirs} in the record. "
-    text += f"Of the {len(both)} that are decided in both, " if both else "None is decided in both."
-    if both:
-        text += f"{len(apart)} differ: {'; '.join(apart)}." if apart else "none differs."
-    show(text)
+    apart: dict[tuple[str, str, str], list[str]] = {}
+    for text, case, our, their in both:
+        if our != their:
+            apart.setdefault((text, our, their), []).append(case)
+    said = f"Of {len(pairs)} comparisons {ours} are decided here and {theirs} in the record. "
+    if not both:
+        said += "None is decided in both."
+    elif not apart:
+        said += f"Of the {len(both)} that are decided in both, none differs."
+    else:
+        differ = sum(map(len, apart.values()))
+        said += f"Of the {len(both)} that are decided in both, {differ} differ."
+    lines = [
+        f"- *{text}* ({'; '.join(cases)}): {our} here, {their} in the record."
+        for (text, our, their), cases in apart.items()
+    ]
+    show("\n".join([said, "", *lines]))
 
 
 def _chosen(claims: Iterable[Claim | str]) -> list[Claim]:
