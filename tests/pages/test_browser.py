@@ -85,6 +85,29 @@ def test_page(site, browser, address, width, theme):
         assert elsewhere == []
 
 
+# The least and the greatest brightness of the colours of texts, and how figures are filtered.
+ON_PAPER = """() => {
+    const brightness = (element) => getComputedStyle(element).color.match(/[0-9.]+/g)
+        .slice(0, 3).reduce((sum, part) => sum + Number(part) / 3 / 255, 0);
+    const texts = [...document.querySelectorAll('article :is(h1, p, li, pre span)')];
+    const figures = [...document.querySelectorAll('article div.cell_output img')];
+    return {brightest: Math.max(...texts.filter(each => each.checkVisibility()).map(brightness)),
+            filters: [...new Set(figures.map(each => getComputedStyle(each).filter))]};
+}"""
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_printed_on_paper(site, browser, theme):
+    """Dark on white, whatever the theme; what is folded stays out."""
+    url = f"{site}/book/learn_why.html"
+    with opened(browser, url, WIDTHS["desktop"], theme) as (page, _):
+        page.emulate_media(media="print")
+        seen = page.evaluate(ON_PAPER)
+        assert seen["brightest"] < 0.6
+        assert seen["filters"] == ["none"]
+        assert page.locator("details.hide:visible").count() == 0
+
+
 def barriers(page):
     """What axe-core finds that keeps some readers out: contrast, names, order, keyboard."""
     found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
