@@ -83,13 +83,13 @@ QUICK = {
     "transformer-warmup": (4, 1, 200),
 }
 FULL = {
-    "lenet-schedules": (30, 5, 0),
+    "lenet-schedules": (30, 15, 0),
     "lenet-digits": (30, 40, 200),
     "lenet-base-rates": (6, 3, 5000),
-    "warmup-lengths": (3, 5, 0),
-    "warmup-before-any": (4, 4, 0),
-    "warmup-distances": (3, 5, 0),
-    "warmup-adam": (3, 5, 0),
+    "warmup-lengths": (3, 10, 0),
+    "warmup-before-any": (4, 30, 0),
+    "warmup-distances": (3, 30, 0),
+    "warmup-adam": (3, 30, 0),
     "polynomial-powers": (6, 3, 5000),
     "wide-cosine": (4, 1, 0),
     "cyclical-rates": (20, 10, 0),
