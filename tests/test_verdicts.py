@@ -137,3 +137,9 @@ def test_the_margin_holds_its_ends():
     n, u = "no difference", "undecided"
     assert [decide(*each, margin=1) for each in ends] == [n, u, u, n, "supported", "refuted", u]
     assert [decide(*each, bound=2, margin=1) for each in [(1, 3), (0.9, 3)]] == [n, u]
+
+
+def test_an_explosion_is_told_briefly():
+    found = weigh([-2.0e10, -1.0e10, -6.0e10])
+    assert found.text() == "-3e+10 (-9.57e+10 to +3.57e+10)"
+    assert weigh([9_000.0, 9_000.5, 9_001.0]).text(1).startswith("+9000.5 (")

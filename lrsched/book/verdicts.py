@@ -93,7 +93,7 @@ class Finding:
         """The mean and its interval, or why there is none.
 
         Args:
-            digits: behind the point.
+            digits: behind the point; of a mean beyond 10,000 three digits in all.
             sign: "+" shows that of a difference; "" is for a ratio.
         """
         if self.lost:
@@ -101,7 +101,8 @@ class Finding:
         if math.isnan(self.low):
             return "too few seeds"
         ends = (self.mean, self.low, self.high)
-        mean, low, high = (f"{value:{sign}.{digits}f}" for value in ends)
+        form = f"{sign}.{digits}f" if abs(self.mean) < 1e4 else f"{sign}.3g"
+        mean, low, high = (f"{value:{form}}" for value in ends)
         return mean if self.low == self.high else f"{mean} ({low} to {high})"
 
 
@@ -211,7 +212,7 @@ class Findings(dict[str, str]):
             differences: one for each seed; or several cases of them by name, which are shown
                 as a table, and the claim is one about all of them: see :func:`together`.
             heads: of the table's first two columns.
-            digits: behind the point.
+            digits: behind the point; of a mean beyond 10,000 three digits in all.
             margin: the smallest difference that matters, as for :func:`decide`.
         """
         if not isinstance(differences, Mapping):
