@@ -57,6 +57,13 @@ def test_images_have_alternative_text(address):
 
 
 @every_page
+def test_no_caption_stands_twice(address):
+    """As it would where a cell with a caption has another output beside its figure."""
+    captions = [text.text for text in read(address).select("article figcaption .caption-text")]
+    assert len(captions) == len(set(captions))
+
+
+@every_page
 def test_nothing_is_loaded_from_elsewhere(address):
     page = read(address)
     loaded = [tag.get("src") for tag in page.select("[src]")]
