@@ -37,7 +37,8 @@ def distribution(name):
 
 def others(source):
     """The imports of what is neither ours nor Python's: the name, the line, and how."""
-    ours = {PACKAGE, *(path.stem for path in (ROOT / "tests").rglob("*.py"))}
+    scripts = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "book").glob("*.py")]
+    ours = {PACKAGE, *(path.stem for path in scripts)}
     for each in source.imports:
         name = each.module.split(".")[0]
         if name not in ours | UNDECLARED | set(sys.stdlib_module_names):
