@@ -15,7 +15,8 @@ SITE = Path(__file__).parents[1] / "_build" / "html"
 WIDTHS = {"desktop": 1280, "phone": 390}
 THEMES = ["light", "dark"]
 
-NAMES = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
+NAMES = ["chromium", "chromium-browser"]
+NAMES += ["google-chrome", "google-chrome-stable", "chrome"]
 FLAGS = ["--no-sandbox", "--disable-quic", "--disable-gpu"]
 
 UNSET_FORMULAS = """() => [...document.querySelectorAll('.math')]

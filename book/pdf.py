@@ -90,10 +90,15 @@ def pointed(value, attribute, name, names):
     return f"#{page}--{url.fragment}" if url.fragment else f"#{page}"
 
 
-def titles(site):
-    """The title of each page, by its name."""
+def articles(site):
+    """The texts of all pages in their order, by name."""
     names = [name for _, pages in order() for name in pages]
-    return {name: read(site, name).h1.contents[0].strip() for name in names}
+    return {name: article(read(site, name), name, names) for name in names}
+
+
+def titles(articles):
+    """The title of each page, by its name."""
+    return {name: found.h1.text.strip() for name, found in articles.items()}
 
 
 def contents(titles):
@@ -109,19 +114,17 @@ def contents(titles):
     return "".join(lines)
 
 
-def joined(site):
-    """All pages as one document."""
-    names = [name for _, pages in order() for name in pages]
-    articles = [article(read(site, name), name, names) for name in names]
-    document = read(site, names[0])
+def joined(site, articles):
+    """All pages as one document, with the head of the front page."""
+    listed = BeautifulSoup(contents(titles(articles)), "html.parser")
+    document = read(site, Path(FRONT).stem)
     for script in document.select("script"):
         if "mathjax" not in str(script).lower():
             script.decompose()
     document.body.clear()
     main = document.new_tag("main", attrs={"class": "bd-content whole"})
     document.body.append(main)
-    front, *others = articles
-    listed = BeautifulSoup(contents(titles(site)), "html.parser")
+    front, *others = articles.values()
     main.extend([front, listed, *others])
     return str(document)
 
@@ -129,9 +132,8 @@ def joined(site):
 def add_outline(path, titles):
     """Give the PDF an outline of parts and pages: Chromium's says each title twice."""
     printed = PdfWriter(clone_from=path)
-    places = (
-        printed.named_destinations
-    )  # of what is linked, so of all but the first page
+    # These are of what is linked: of every page but the first.
+    places = printed.named_destinations
     (_, [first]), *parts = order()
     printed.add_outline_item(title=titles[first], page_number=0)
     for caption, pages in parts:
@@ -148,7 +150,8 @@ def add_outline(path, titles):
 def write(site):
     """Print the book that was built in a folder, and have its front page link to it."""
     whole, front = site / WHOLE, site / FRONT
-    whole.write_text(joined(site), encoding="utf-8")
+    found = articles(site)
+    whole.write_text(joined(site, found), encoding="utf-8")
     try:
         with (
             serve(site) as address,
@@ -172,7 +175,7 @@ def write(site):
             )
     finally:
         whole.unlink()
-    add_outline(site / PDF, titles(site))
+    add_outline(site / PDF, titles(found))
     text = front.read_text(encoding="utf-8")
     front.write_text(HIDDEN_LINK.sub(r"\1", text), encoding="utf-8")
 

@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from reading import pieces, words
+from reading import Counts, measured, pieces, words
 
 BOOK = Path(__file__).parent
 
@@ -130,17 +130,6 @@ QUESTIONS = [
 ]
 
 
-class Read(NamedTuple):
-    """What has been read so far."""
-
-    words: int = 0
-    lines: int = 0
-
-    def plus(self, other):
-        """Both together."""
-        return Read(*map(sum, zip(self, other)))
-
-
 def page(name):
     """The file of a page."""
     return next(
@@ -179,7 +168,7 @@ def until(name, start, mark):
     Raises:
         LookupError: the mark is not there.
     """
-    read, begun = Read(), start is None
+    read, begun = Counts(), start is None
     for kind, text in pieces(page(name)):
         if not begun:
             found = kind == "markdown" and re.search(
@@ -190,12 +179,7 @@ def until(name, start, mark):
             begun, text = True, text[found.start() :]
         end = mark.search(text)
         part = text[: end.end()] if end else text
-        if kind == "markdown":
-            read = read.plus(Read(words=words(part)))
-        else:
-            read = read.plus(
-                Read(lines=sum(bool(line.strip()) for line in part.split("\n")))
-            )
+        read = read.plus(measured(kind, part))
         if end:
             return read
     raise LookupError(f"{name} has no {mark.pattern!r} after {start!r}")
@@ -208,18 +192,18 @@ def quoted(text):
 
 def cost(question):
     """What is read from the front page to the answer."""
-    name, start, read = "index", None, Read()
+    name, start, read = "index", None, Counts()
     for step in question.path:
         way, _, to = step.partition(":")
         if way == "side":
             names = listed()
             before = names[: names.index(to) + 1]
-            read = read.plus(Read(words=sum(words(title(each)) for each in before)))
+            read = read.plus(Counts(words=sum(words(title(each)) for each in before)))
             name, start = to, None
         elif way == "section":
             all_of_them = headings(name)
             before = all_of_them[: all_of_them.index(to) + 1]
-            read = read.plus(Read(words=sum(map(words, before))))
+            read = read.plus(Counts(words=sum(map(words, before))))
             start = to
         elif way == "quote":
             read = read.plus(until(name, start, quoted(to)))

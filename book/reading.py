@@ -101,24 +101,21 @@ def pieces(page):
     return [("code" if k % 2 else "markdown", part) for k, part in enumerate(parts)]
 
 
+def measured(kind, source):
+    """What there is to read in Markdown or in code that is shown."""
+    if kind == "markdown":
+        headings = len(re.findall(r"^#+ ", source, flags=re.M))
+        return Counts(words=words(source), headings=headings)
+    lines = sum(bool(line.strip()) for line in source.splitlines())
+    over = lines > LONGEST
+    return Counts(lines=lines, plumbing=plumbing(source), cells=1, long_cells=over)
+
+
 def count(page):
     """What a page has to read: a notebook, or Markdown."""
     total = Counts()
     for kind, source in pieces(page):
-        if kind == "markdown":
-            own = Counts(
-                words=words(source),
-                headings=len(re.findall(r"^#+ ", source, flags=re.M)),
-            )
-        else:
-            lines = sum(bool(line.strip()) for line in source.splitlines())
-            own = Counts(
-                lines=lines,
-                plumbing=plumbing(source),
-                cells=1,
-                long_cells=lines > LONGEST,
-            )
-        total = total.plus(own)
+        total = total.plus(measured(kind, source))
     return total
 
 

@@ -43,8 +43,11 @@ def show():
     """Print the records, and the seconds of all trainings, each counted once."""
     table = records.summary()
     print(table.to_string(index=False, na_rep="-", float_format="{:.0f}".format))
-    part = table["record"].str.startswith("decay-epochs-")  # of one training
-    total = table[~part].seconds.sum() + table[part].seconds.max()
+    experiments = [
+        max((each for each in TRIALS if name.startswith(each)), key=len)
+        for name in table["record"]
+    ]
+    total = table.groupby(experiments).seconds.max().sum()
     print(f"in all {total / 3600:.1f} hours, one after another")
 
 

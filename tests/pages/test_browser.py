@@ -6,15 +6,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
-from browser import THEMES, UNSET_FORMULAS, WIDTHS, chromium, find_chromium, opened, pages, serve
+import needs
+from browser import THEMES, UNSET_FORMULAS, WIDTHS, opened, pages
 
-pytestmark = [
-    pytest.mark.skipif(not pages(), reason="no built book: run make book first"),
-    pytest.mark.skipif(
-        find_chromium() is None,
-        reason="no Chromium found: install it or set LRSCHED_CHROMIUM to check pages in a browser",
-    ),
-]
+pytestmark = [needs.BOOK, needs.CHROMIUM]
 
 # What sticks out of the window to the right, with no box around it that scrolls.
 CUT_OFF = """() => [...document.querySelectorAll('article :is(pre, table, img, mjx-container)')]
@@ -50,18 +45,6 @@ NOT_OURS = {
 SEARCHES_IN_SIGHT = """() => [...document.querySelectorAll('.search-button__button, [type=search]')]
     .filter(element => element.checkVisibility({visibilityProperty: true})
                        && element.getBoundingClientRect().right > 0).length"""
-
-
-@pytest.fixture(scope="module")
-def site():
-    with serve() as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as running:
-        yield running
 
 
 @pytest.mark.parametrize("theme", THEMES)

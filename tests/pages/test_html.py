@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from bs4 import BeautifulSoup
 
+import needs
 from browser import SITE, pages
 
 ROOT = SITE.parents[1]
@@ -20,7 +21,7 @@ FRAMEWORK_LOG = re.compile(
 )
 RAW_ROLE = re.compile(r"\{(cite|cite:\w+|ref|numref|eq|doc|term)\}`")
 
-pytestmark = pytest.mark.skipif(not pages(), reason="no built book: run make book first")
+pytestmark = needs.BOOK
 every_page = pytest.mark.parametrize("address", pages())
 
 

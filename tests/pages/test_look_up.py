@@ -2,25 +2,16 @@
 
 import pytest
 
-from browser import SITE, chromium, find_chromium, opened, serve
+import needs
+from browser import opened
 
 PAGE = "book/claims.html"
-pytestmark = [
-    pytest.mark.skipif(not (SITE / PAGE).exists(), reason="no built book: run make book first"),
-    pytest.mark.skipif(find_chromium() is None, reason="no Chromium found"),
-]
+pytestmark = [needs.BOOK, needs.CHROMIUM]
 
 
 @pytest.fixture(scope="module")
-def address():
-    with serve() as site:
-        yield f"{site}/{PAGE}"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as running:
-        yield running
+def address(site):
+    return f"{site}/{PAGE}"
 
 
 def form(page):

@@ -6,13 +6,11 @@ import pytest
 from bs4 import BeautifulSoup
 from pypdf import PdfReader
 
+import needs
 import pdf
-from browser import SITE, find_chromium, pages
+from browser import SITE
 
-pytestmark = [
-    pytest.mark.skipif(not pages(), reason="no built book: run make book first"),
-    pytest.mark.skipif(find_chromium() is None, reason="no Chromium found"),
-]
+pytestmark = [needs.BOOK, needs.CHROMIUM]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +48,7 @@ def test_outline_leads_to_every_page_in_order(site, printed):
     entries = [first, *(entry for part in chapters for entry in part)]
     sheets = [printed.get_destination_page_number(entry) for entry in entries]
     assert sheets == sorted(set(sheets))
-    titles = pdf.titles(site)
+    titles = pdf.titles(pdf.articles(site))
     for name, entry, sheet in zip(names, entries, sheets, strict=True):
         assert entry.title == titles[name]
         seen = "".join(printed.pages[sheet].extract_text().split())
@@ -69,7 +67,7 @@ def test_links_lead_to_places_that_are_there(printed):
 
 
 def test_shows_solutions_and_no_other_folded_code(site):
-    whole = BeautifulSoup(pdf.joined(site), "html.parser")
+    whole = BeautifulSoup(pdf.joined(site, pdf.articles(site)), "html.parser")
     code = [block.text for block in whole.select("div.cell_input pre")]
     assert len(code) > 100
     assert sum(block.lstrip().startswith("# Solution") for block in code) > 25

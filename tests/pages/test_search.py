@@ -5,24 +5,10 @@ import re
 import pytest
 from bs4 import BeautifulSoup
 
-from browser import SITE, chromium, find_chromium, opened, pages, serve
+import needs
+from browser import SITE, opened
 
-pytestmark = [
-    pytest.mark.skipif(not pages(), reason="no built book: run make book first"),
-    pytest.mark.skipif(find_chromium() is None, reason="no Chromium found"),
-]
-
-
-@pytest.fixture(scope="module")
-def site():
-    with serve() as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as running:
-        yield running
+pytestmark = [needs.BOOK, needs.CHROMIUM]
 
 
 def results(page, query, site):
