@@ -79,6 +79,18 @@ def test_answers_are_near_the_front_page(question):
     assert read.lines <= 30
 
 
+def test_lists_are_read_up_to_what_is_chosen():
+    first, second = questions.listed()[:2]
+    title = questions.title(second)
+    by_side = questions.Question("?", (f"side:{second}",), title)
+    listed = reading.words(questions.title(first)) + reading.words(title)
+    assert questions.cost(by_side).words == listed + reading.words(title)
+    above, chosen = questions.headings(second)[:2]
+    by_section = questions.Question("?", (f"side:{second}", f"section:{chosen}"), chosen)
+    among = reading.words(above) + reading.words(chosen)
+    assert questions.cost(by_section).words == listed + among + reading.words(chosen)
+
+
 def test_what_is_not_there_is_not_found():
     lost = questions.Question("?", ("which_schedule",), "no such words at all")
     with pytest.raises(LookupError, match="which_schedule has no"):
