@@ -46,12 +46,19 @@ class Diagnosis(Explanation):
 
     Attributes:
         fault: one of these.
-        steps, times, at, factor, places: its numbers; None, or empty, where it has none. A
-            ``factor`` with another fault than "scaled": that of a group, see :func:`diagnose`.
+        steps: its number of steps, :math:`k` or :math:`s`; this and the next three are None
+            where the fault has no such number.
+        times: its multiple, :math:`m`.
+        at: the update from which on it stopped, or went on from another step.
+        factor: its factor, :math:`c`. With another fault than "scaled" it is that of a group,
+            see :func:`diagnose`.
+        places: its updates; empty where it has none.
         alternatives: explanations as simple, which give the same rates; they have ``fault``,
             ``steps``, ``times``, ``at``, ``factor`` and ``places``, too.
-        first: the first update whose rate is not the one planned, and
-        planned, applied: the two rates of that update. None: there is none.
+        first: the first update whose rate is not the one planned. None: there is none.
+        planned: the rate that was planned for that update.
+        applied: the rate that it had.
+        steps_per_epoch: as it was given.
         groups: the diagnosis of each parameter group, if there are several.
         run: the rates and the schedule.
     """

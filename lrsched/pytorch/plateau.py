@@ -103,8 +103,8 @@ def plateau(optimizer: Optimizer, plateau: Plateau | Sequence[Plateau]) -> "Plat
         TypeError: an argument of the wrong kind.
         ValueError: a list whose length is not the number of groups.
 
-        ``step`` raises the same; TypeError for a metric that is no number (a tensor of one
-        element is one), and for a rate that is none; a call that fails changes nothing.
+    ``step`` raises the same; TypeError for a metric that is no number (a tensor of one
+    element is one), and for a rate that is none; a call that fails changes nothing.
 
     >>> import lrsched, lrsched.pytorch, torch
     >>> layers = torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)

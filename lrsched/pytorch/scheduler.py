@@ -65,8 +65,8 @@ def scheduler(
             -1, a rate beyond the largest number of the tensor that is to hold it, or another
             number out of the range that PyTorch's optimizers ask for: a beta of 1 and more.
 
-        Later calls raise the same, and for a schedule of your own also where its rate is not
-        a finite number of at least 0. A call that fails changes nothing.
+    Later calls raise the same, and for a schedule of your own also where its rate is not
+    a finite number of at least 0. A call that fails changes nothing.
 
     >>> import lrsched, lrsched.pytorch, torch
     >>> model = torch.nn.Linear(2, 1)

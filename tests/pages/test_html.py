@@ -19,6 +19,11 @@ FRAMEWORK_LOG = re.compile(
     r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWEF] |[IWEF]\d{4} \d\d:|WARNING:|All log messages)",
     re.M,
 )
+FIELD_NAMES = {
+    "Raises": re.compile(r"\w+Error((, | or )\w+Error)*"),
+    "Parameters": re.compile(r"\*{0,2}\w+((, | or )\w+)*"),
+    "Variables": re.compile(r"\w+((, | or )\w+)*"),
+}
 RAW_ROLE = re.compile(r"\{(cite|cite:\w+|ref|numref|eq|doc|term)\}`")
 
 pytestmark = needs.BOOK
@@ -62,6 +67,16 @@ def test_no_caption_stands_twice(address):
     """As it would where a cell with a caption has another output beside its figure."""
     captions = [text.text for text in read(address).select("article figcaption .caption-text")]
     assert len(captions) == len(set(captions))
+
+
+@every_page
+def test_fields_of_the_reference_are_names(address):
+    """Prose among them would be taken for one, and printed in bold."""
+    for name in read(address).select(".field-list > dt"):
+        pattern = FIELD_NAMES.get(name.text.strip().rstrip(":"))
+        items = name.find_next_sibling("dd").select("li > p") or [name.find_next_sibling("dd").p]
+        for item in items if pattern else ():
+            assert pattern.fullmatch(item.text.partition(" –")[0]), item.text
 
 
 @every_page
