@@ -12,13 +12,12 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import yaml
 from bs4 import BeautifulSoup
 from pypdf import PdfReader, PdfWriter
 
+import toc
 from browser import SITE, UNSET_FORMULAS, chromium, find_chromium, opened, serve
 
-ROOT = Path(__file__).parents[1]
 PDF = "learning-rate-schedules.pdf"
 FRONT = "book/index.html"
 WHOLE = "book/_whole.html"  # beside the pages, so that what they load is found
@@ -29,16 +28,6 @@ LEFT_OUT = "a.headerlink, .toctree-wrapper, script, .pdf"
 POINTERS = ["href", "for", "aria-labelledby", "aria-describedby", "headers"]
 NUMBERS = """<div style="font: 8px sans-serif; text-align: center; width: 100%;">
 <span class="pageNumber"></span></div>"""
-
-
-def order():
-    """The parts of the book: their captions, and the names of their pages."""
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    parts = [("", [toc["root"]])]
-    for part in toc["parts"]:
-        files = [chapter["file"] for chapter in part["chapters"]]
-        parts.append((part["caption"], files))
-    return [(caption, [Path(page).name for page in pages]) for caption, pages in parts]
 
 
 def read(site, name):
@@ -92,7 +81,7 @@ def pointed(value, attribute, name, names):
 
 def articles(site):
     """The texts of all pages in their order, by name."""
-    names = [name for _, pages in order() for name in pages]
+    names = toc.names()
     return {name: article(read(site, name), name, names) for name in names}
 
 
@@ -104,7 +93,7 @@ def titles(articles):
 def contents(titles):
     """The list of parts and pages."""
     lines = ['<article class="bd-article"><section><h1>Contents</h1>']
-    for caption, pages in order()[1:]:
+    for caption, pages in toc.parts()[1:]:
         links = [f'<li><a href="#{name}">{titles[name]}</a></li>' for name in pages]
         lines += [f"<h2>{caption}</h2><ul>", *links, "</ul>"]
     lines.append(
@@ -134,7 +123,7 @@ def add_outline(path, titles):
     printed = PdfWriter(clone_from=path)
     # These are of what is linked: of every page but the first.
     places = printed.named_destinations
-    (_, [first]), *parts = order()
+    (_, [first]), *parts = toc.parts()
     printed.add_outline_item(title=titles[first], page_number=0)
     for caption, pages in parts:
         sheets = [

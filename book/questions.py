@@ -13,6 +13,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+import toc
 from reading import Counts, measured, pieces, words
 
 BOOK = Path(__file__).parent
@@ -156,12 +157,6 @@ def headings(name):
     ]
 
 
-def listed():
-    """The pages in the list at the side."""
-    toc = (BOOK.parent / "_toc.yml").read_text(encoding="utf-8")
-    return re.findall(r"file: book/(\w+)", toc)
-
-
 def until(name, start, mark):
     """What is read of a page from a heading, or its beginning, to the end of a mark.
 
@@ -196,8 +191,8 @@ def cost(question):
     for step in question.path:
         way, _, to = step.partition(":")
         if way == "side":
-            names = listed()
-            before = names[: names.index(to) + 1]
+            listed = toc.names()[1:]
+            before = listed[: listed.index(to) + 1]
             read = read.plus(Counts(words=sum(words(title(each)) for each in before)))
             name, start = to, None
         elif way == "section":

@@ -8,6 +8,7 @@ from pypdf import PdfReader
 
 import needs
 import pdf
+import toc
 from browser import SITE
 
 pytestmark = [needs.BOOK, needs.CHROMIUM]
@@ -43,13 +44,12 @@ def test_outline_leads_to_every_page_in_order(site, printed):
     first, *parts = printed.outline
     assert printed.get_destination_page_number(first) == 0
     captions, chapters = parts[::2], parts[1::2]
-    assert [part.title for part in captions] == [caption for caption, _ in pdf.order()[1:]]
-    names = [name for _, part in pdf.order() for name in part]
+    assert [part.title for part in captions] == [caption for caption, _ in toc.parts()[1:]]
     entries = [first, *(entry for part in chapters for entry in part)]
     sheets = [printed.get_destination_page_number(entry) for entry in entries]
     assert sheets == sorted(set(sheets))
     titles = pdf.titles(pdf.articles(site))
-    for name, entry, sheet in zip(names, entries, sheets, strict=True):
+    for name, entry, sheet in zip(toc.names(), entries, sheets, strict=True):
         assert entry.title == titles[name]
         seen = "".join(printed.pages[sheet].extract_text().split())
         assert "".join(titles[name].split()) in seen, (name, seen[:80])
