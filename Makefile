@@ -97,10 +97,9 @@ benchmark: $(ENV)
 house: $(ENV)
 	@$(BIN)/python tests/house.py
 
-reading:
-	@$(PYTHON) book/reading.py
-	@$(PYTHON) book/questions.py
-	@$(PYTHON) book/questions.py
+reading: $(ENV)
+	@$(BIN)/python book/reading.py
+	@$(BIN)/python book/questions.py
 
 # Processes of one thread each: results do not depend on the number of cores. Stopped and started
 # again, they go on where they were.
