@@ -13,7 +13,7 @@ from house import ROOT
 from lrsched.book import claims, record_table, together
 from lrsched.book.claims import CLAIMS, Claim
 from lrsched.book.claims.__main__ import main
-from lrsched.book.pictures import draw_findings, draw_map, panels
+from lrsched.book.pictures import LOOKS, draw_findings, draw_map, draw_rows, panels
 from lrsched.book.sources import SOURCES
 from lrsched.book.verdicts import VERDICTS, Finding, weigh
 
@@ -231,6 +231,22 @@ def test_map_has_each_number_in_its_place():
     assert [label.get_text() for label in ax.get_xticklabels()] == ["10", "20"]
     assert ax.yaxis_inverted()  # the first row at the top
     assert [text.get_color() for text in ax.texts] == ["black", "black", "white"]
+
+
+@pytest.mark.parametrize("intervals", [False, True])
+def test_a_row_has_all_cases_of_its_claim(intervals):
+    low, high = Finding(-1, -2, -0.5, 3, 0, "refuted"), Finding(2, 1, 3, 3, 0, "supported")
+    ax = draw_rows(plt.figure().gca(), {"a": [low, high], "b": [high]}, intervals=intervals)
+    drawn = dots(ax)
+    assert [dot.get_xdata()[0] for dot in drawn] == [-1, 2, 2]
+    assert [round(dot.get_ydata()[0]) for dot in drawn] == [0, 0, 1]
+    assert bool(drawn[0].get_ydata()[0] < drawn[1].get_ydata()[0]) is intervals
+    looks = [(dot.get_color(), dot.get_marker()) for dot in drawn]
+    assert looks == [LOOKS[each] for each in ("refuted", "supported", "supported")]
+    bars = [bar.get_segments()[0][:, 0].tolist() for bar in ax.collections]
+    assert bars == ([[-2, -0.5], [1, 3], [1, 3]] if intervals else [])
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
+    assert ax.yaxis_inverted()
 
 
 def test_what_is_far_off_is_written_out():

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["BAND", "LOOKS", "draw_findings", "draw_legend", "draw_map", "panels"]
+__all__ = ["BAND", "LOOKS", "draw_findings", "draw_legend", "draw_map", "draw_rows", "panels"]
 
 #: Colour (Okabe and Ito, as in the style) and marker of each verdict: either tells them apart.
 LOOKS = {
@@ -100,6 +100,42 @@ def draw_findings(
         ax.plot(dot, row, marker=marker, color=colour, markersize=7, clip_on=False)
         if not low <= found.low <= found.high <= high:
             _write(ax, row - 0.34, text, colour)
+    return ax
+
+
+def draw_rows(
+    ax: "Axes",
+    rows: Mapping[str, Sequence[Finding]],
+    bound: float = 0.0,
+    band: tuple[float, float] | None = None,
+    intervals: bool = False,
+) -> "Axes":
+    """Draw all cases of a claim in one row, from the first claim at the top.
+
+    Args:
+        ax: the axes to draw on.
+        rows: the findings of each claim, by the label of its row.
+        bound: where a line stands.
+        band: the ends of a light band; None: no band.
+        intervals: whether a row is spread, so that each dot has its interval.
+
+    Returns:
+        The axes.
+    """
+    if band is not None:
+        ax.axvspan(*band, color=BAND, linewidth=0, zorder=0)
+    ax.axvline(bound, color="#333333", linewidth=1, zorder=1)
+    for row, findings in enumerate(rows.values()):
+        for place, found in enumerate(findings, 1):
+            colour, marker = LOOKS[found.verdict]
+            y = row + 0.8 * (place / (len(findings) + 1) - 0.5) if intervals else row
+            if intervals:
+                ax.hlines(y, found.low, found.high, color=colour, linewidth=1.2)
+            size = 4 if intervals else 7
+            ax.plot(found.mean, y, marker, color=colour, markersize=size, alpha=0.8)
+    ax.set_yticks(range(len(rows)), [*rows])
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.grid(False, axis="y")
     return ax
 
 
