@@ -85,8 +85,8 @@ QUICK = {
 FULL = {
     "lenet-schedules": (30, 15, 0),
     "lenet-digits": (30, 40, 200),
-    "lenet-base-rates": (6, 3, 5000),
-    "warmup-lengths": (3, 10, 0),
+    "lenet-base-rates": (6, 10, 5000),
+    "warmup-lengths": (3, 30, 0),
     "warmup-before-any": (4, 30, 0),
     "warmup-distances": (3, 30, 0),
     "warmup-adam": (3, 30, 0),
