@@ -68,6 +68,25 @@ def test_the_step_of_divergence(kind, step, diverged):
         np.testing.assert_array_equal(values[:before, ::2], values[:before, 1::2])
 
 
+def test_a_huge_loss_has_a_mean_where_its_sum_would_overflow():
+    data, size = images(200, 150, 100), 1.5e37
+
+    def sure_of_the_first_class():
+        network = flat()
+        torch.nn.init.constant_(network[-1].bias[:1], size)
+        return network
+
+    run = Run("a", L.Constant(1e-6))
+    found = train([run], data, network=sure_of_the_first_class, epochs=1, batch_size=8, chunk=8)
+    assert found.diverged.tolist() == [-1]
+    for name in ("train", "validation", "test"):
+        labels = getattr(data, name).labels.numpy()
+        mean = size * np.mean(labels != 0)
+        assert mean * len(labels) > np.finfo(np.float32).max
+        np.testing.assert_allclose(found.metrics[f"{name}_loss"], mean, rtol=1e-5)
+        np.testing.assert_allclose(found.metrics[f"{name}_accuracy"], np.mean(labels == 0))
+
+
 def test_as_plain_pytorch_has_it(engine):
     """A rate at which runs overflow one after the other."""
     make = mlp(depth=2, activation="relu", width=8)

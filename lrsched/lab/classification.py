@@ -132,11 +132,11 @@ class _Teacher:
             losses.append(loss)
             right += hits
         samples = len(self.data.train)
-        sizes = right.new_full((len(losses), 1), size)
-        sizes[-1] = len(labels)
+        shares = right.new_full((len(losses), 1), size / samples)
+        shares[-1] = len(labels) / samples
         group.stack.mode = "eval"
         values = [
-            (torch.stack(losses) * sizes).sum(0) / samples,
+            (torch.stack(losses) * shares).sum(0),  # a sum over all samples might overflow
             right / samples,
             *self.evaluate(group, self.data.validation),
             *self.evaluate(group, self.data.test),
@@ -167,10 +167,10 @@ class _Teacher:
             return nothing, nothing
         # Without gradients there is half as much to hold.
         for loss, hits in self._parts(group, split.images, split.labels, 2 * self.chunk):
-            losses += loss
+            losses += loss / len(split)  # a sum over all samples might overflow
             right += hits
         right[~losses.isfinite()] = torch.nan  # no class is the largest of what is not finite
-        return losses / len(split), right / len(split)
+        return losses, right / len(split)
 
     def _parts(
         self, group: Group, images: Tensor, labels: Tensor, size: int
