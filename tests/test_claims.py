@@ -143,11 +143,16 @@ def test_ratios_agree_with_the_verdicts_in_their_tables():
 
 
 def raw(name, metric, label):
-    """A metric after the last epoch by seed, as the file has it."""
+    """A metric after the last epoch by seed, as the file has it; without one, that of guessing."""
+    guessing = 0.1 if metric.endswith("accuracy") else np.log(10)
     content = json.loads((OURS / f"{name}.json").read_text())
     last = content["metrics"][metric][-1]
     pairs = zip(content["runs"], last, strict=True)
-    return {run["seed"]: value for run, value in pairs if run["label"] == label}
+    return {
+        run["seed"]: guessing if value is None else value
+        for run, value in pairs
+        if run["label"] == label
+    }
 
 
 @pytest.mark.parametrize(
