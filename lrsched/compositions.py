@@ -6,14 +6,13 @@ schedule inside at step :math:`t`.
 
 import functools
 import math
-import sys
 from dataclasses import KW_ONLY
 from typing import Annotated, Any
 
 from .arguments import Duration, DurationOrZero, Flag, Number, OrNone, Rate, Whole
 from .namespaces import NUMBERS, Namespace
 from .schedule import Schedule, WarmupShape
-from .shapes import between, geometric, progress, whole_periods
+from .shapes import LARGEST, between, geometric, multiplied, progress, whole_periods
 
 __all__ = ["Clipped", "PerEpoch", "Product", "Repeat", "Scaled", "Warmup"]
 
@@ -126,9 +125,9 @@ class Scaled(Schedule):
 
     def rate(self, xp: Namespace, t: Any) -> Any:
         rate = self.schedule.rate(xp, t)
-        if self.factor > 1:  # a product of finite numbers need not be one
-            rate = xp.minimum(rate, sys.float_info.max / self.factor)
-        return rate * self.factor
+        if self.factor <= 1:
+            return rate * self.factor
+        return xp.minimum(xp.minimum(rate, LARGEST / self.factor) * self.factor, LARGEST)
 
     def falls_from(self) -> float | None:
         return self.schedule.falls_from()
@@ -167,16 +166,12 @@ class Product(Schedule):
 
     def rate(self, xp: Namespace, t: Any) -> Any:
         rate, factor = self.schedule.rate(xp, t), self.other.rate(xp, t)
-        # A product of finite numbers need not be one.
-        return xp.minimum(rate, LARGEST / xp.maximum(factor, 1.0)) * factor
+        return multiplied(xp, rate, factor)
 
     def falls_from(self) -> float | None:
         starts = [self.schedule.falls_from(), self.other.falls_from()]
         known = [start for start in starts if start is not None]
         return max(known) if len(known) == 2 else None
-
-
-LARGEST = sys.float_info.max / 2  # a last bit more would not make a product infinite
 
 
 class Clipped(Schedule):
@@ -306,10 +301,7 @@ class Repeat(Schedule):
         rate = self.schedule.rate(xp, xp.maximum(t - k * self.steps, 0.0))
         if self.factor == 1:
             return rate
-        scale = geometric(xp, 1.0, self.factor, k)
-        if self.factor > 1:  # a product of finite numbers need not be one
-            rate = xp.minimum(rate, 1e300 / scale)
-        return rate * scale
+        return multiplied(xp, rate, geometric(xp, 1.0, self.factor, k))
 
     def falls_from(self) -> float | None:
         inner = self.schedule.falls_from()

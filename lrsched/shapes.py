@@ -5,14 +5,23 @@ from typing import Any
 
 from .namespaces import Namespace
 
-__all__ = ["between", "geometric", "half_wave", "progress", "whole_periods"]
+__all__ = ["between", "geometric", "half_wave", "multiplied", "progress", "whole_periods"]
+
+LARGEST = 1e300  # where rates that grow end
 
 
 def geometric(xp: Namespace, base: float, ratio: float, n: Any) -> Any:
     """base * ratio**n; where it grows it stops at 1e300, so that it stays finite."""
-    if ratio > 1:
-        n = xp.minimum(n, max(0.0, math.log(1e300 / max(base, 1.0)) / math.log(ratio)))
-    return base * ratio**n
+    if ratio <= 1:
+        return base * ratio**n
+    n = xp.minimum(n, max(0.0, math.log(LARGEST / max(base, 1.0)) / math.log(ratio)))
+    return xp.minimum(base * ratio**n, LARGEST)  # a logarithm is rounded
+
+
+def multiplied(xp: Namespace, rate: Any, factor: Any) -> Any:
+    """rate * factor, at most 1e300: a product of finite numbers need not be finite."""
+    rate = xp.minimum(rate, LARGEST / xp.maximum(factor, 1.0))
+    return xp.minimum(rate * factor, LARGEST)  # a quotient is rounded
 
 
 def whole_periods(xp: Namespace, t: Any, length: float) -> Any:

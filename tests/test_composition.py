@@ -154,6 +154,21 @@ def test_repetitions_that_grow_stay_finite():
     assert list(rates) == [again(step) for step in (0, 1, 9, 10, 1000, LAST_STEP)]
 
 
+def test_what_has_grown_to_its_end_is_changed_by_nothing():
+    """The end is reached by rounding; more of it must not move a last bit."""
+    factors = [1.0000001, 1.1, 2.0, 3.0, 7.7, 1e9]
+    grown = [L.Factor(base, factor=factor) for base in (0.3, 1.0, 1e30) for factor in factors]
+    grown += [each * each for each in grown]
+    grown += [each * 1e30 for each in grown]
+    grown += [each.repeat(7, factor=1.3) for each in grown]
+    for schedule in grown:
+        for step in (997, 10**6):
+            rate = schedule(step)
+            assert rate <= 1e300
+            for same in (schedule.repeat(LAST_STEP, factor=3), schedule * L.Constant(1.0)):
+                assert same(step) == rate
+
+
 # Against torch and optax
 
 
