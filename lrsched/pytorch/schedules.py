@@ -8,6 +8,7 @@ from ..arguments import Real
 from ..compositions import Scaled
 from ..namespaces import NUMBERS
 from ..schedule import Schedule, is_schedule
+from ..shapes import LARGEST
 from ..value import from_dict
 from .rates import RATE, checked
 
@@ -70,7 +71,8 @@ class PerGroup:
                 break
         rates = each * groups if len(each) == 1 else [each[index] for index in self._which]
         products = list(map(mul, rates, self._factors))
-        if inf in products or (self._end < inf and max(products) >= self._end):
+        most = max(products)
+        if most > LARGEST or most >= self._end:
             again = ((item, item.rate(NUMBERS, t)) for item in self._each)
             return [self._checked(item, rate, step, self._range) for item, rate in again]
         return products
