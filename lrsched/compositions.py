@@ -301,7 +301,8 @@ class Repeat(Schedule):
         rate = self.schedule.rate(xp, xp.maximum(t - k * self.steps, 0.0))
         if self.factor == 1:
             return rate
-        return multiplied(xp, rate, geometric(xp, 1.0, self.factor, k))
+        scale = geometric(xp, 1.0, self.factor, k)
+        return multiplied(xp, rate, scale) if self.factor > 1 else rate * scale
 
     def falls_from(self) -> float | None:
         inner = self.schedule.falls_from()
